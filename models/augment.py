@@ -1,0 +1,106 @@
+"""Augmentation: affine moves of maps and photographs, and light changes of photographs.
+
+Two uses that must not be mixed up. *Data* augmentation changes what counts as real, so it stays
+within anatomy: mirror, small turns. *Discriminator* augmentation (ADA, Karras et al. 2020, arXiv
+2006.06676) is applied to real and generated maps alike with a probability below one, so that its
+moves never show in what the generator draws; it may be as wild as it likes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Ranges of a random affine move."""
+
+    turn: float  # degrees, uniform within plus and minus
+    zoom: float  # standard deviation of log2 of the scale
+    shift: float  # share of the side, uniform within plus and minus
+    mirror: bool = True
+
+
+# The left eye is the mirror image of the right; cameras are held a little askew.
+ANATOMICAL = Moves(turn=10, zoom=0.06, shift=0.03)
+# Stage two meets maps of any source: it should not care how the camera was held.
+PHOTOGRAPHIC = Moves(turn=25, zoom=0.1, shift=0.04)
+# What the stage-one discriminator is shown (ADA's geometric moves without anisotropy).
+DISCRIMINATOR = Moves(turn=180, zoom=0.15, shift=0.125)
+
+
+def random_affine(count: int, moves: Moves, generator: torch.Generator) -> Tensor:
+    """Draw [count, 2, 3] matrices for ``torch.nn.functional.affine_grid``, drawn on the CPU."""
+
+    def uniform() -> Tensor:
+        return torch.rand(count, generator=generator) * 2 - 1
+
+    angle = uniform() * math.radians(moves.turn)
+    scale = torch.exp2(torch.randn(count, generator=generator) * moves.zoom)
+    flip = torch.where(uniform() < 0, -1.0, 1.0) if moves.mirror else torch.ones(count)
+    # A shift of the whole side is 2 in affine_grid's coordinates.
+    across, down = uniform() * 2 * moves.shift, uniform() * 2 * moves.shift
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    return torch.stack(
+        [torch.stack([cos * flip, -sin, across], 1), torch.stack([sin * flip, cos, down], 1)], 1
+    )
+
+
+def move(pictures: Tensor, matrices: Tensor, outside: float) -> Tensor:
+    """Apply affine moves to [B, C, H, W] pictures; what comes from beyond the edge is ``outside``."""
+    grid = F.affine_grid(matrices.to(pictures), list(pictures.shape), align_corners=False)
+    # grid_sample pads with zero: shift the values so that zero means outside.
+    moved = F.grid_sample(pictures - outside, grid, padding_mode="zeros", align_corners=False)
+    return moved + outside
+
+
+def augment_some(maps: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Move each map of [B, 1, H, W] with the given probability; differentiable in the maps."""
+    matrices = random_affine(len(maps), DISCRIMINATOR, generator)
+    chosen = torch.rand(len(maps), generator=generator) < probability
+    identity = torch.eye(2, 3).expand_as(matrices)
+    return move(maps, torch.where(chosen[:, None, None], matrices, identity), outside=-1.0)
+
+
+def change_light(photos: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary exposure, colour balance and contrast a little; [B, 3, H, W] in [-1, 1] -> the same.
+
+    Twenty photographs are twenty points of the style space; this makes clouds of them.
+    """
+    b = len(photos)
+
+    def normal(deviation: float, channels: int = 1) -> Tensor:
+        drawn = torch.randn(b, channels, 1, 1, generator=generator) * deviation
+        return drawn.to(photos)
+
+    light = (photos + 1) / 2
+    gamma = torch.exp2(normal(0.15))
+    gain = torch.exp2(normal(0.08) + normal(0.05, 3))
+    return (light.clamp(1e-4, 1).pow(gamma) * gain).clamp(0, 1) * 2 - 1
+
+
+@dataclass
+class AdaptiveStrength:
+    """Steers the discriminator's augmentation probability (arXiv 2006.06676, 3.2).
+
+    The signal is the mean sign of the scores of real maps: near 1, the discriminator knows the
+    twenty by heart and needs more; the target is 0.6.
+    """
+
+    probability: float = 0.4
+    signal: float = 0.0
+    target: float = 0.6
+    images_to_one: float = 10_000  # images over which the probability could move by one
+    most: float = 0.85  # above this ADA's moves begin to leak into the drawings
+
+    def update(self, real_scores: Tensor) -> None:
+        """Take the scores of one batch of real maps into account."""
+        self.signal += 0.05 * (float(real_scores.detach().sign().mean()) - self.signal)
+        step = len(real_scores) / self.images_to_one
+        step = step if self.signal > self.target else -step
+        self.probability = min(max(self.probability + step, 0.0), self.most)

@@ -1,0 +1,255 @@
+"""The model package: a folder that holds all an order needs of a model, checked before use.
+
+``package.json`` names the networks with their full configuration, how to sample them, the training
+data with licence and attribution, metrics, and the digest of every file. Weights are safetensors; no
+pickle is ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.translator import Translator, TranslatorConfig
+from models.vessel_gan import VesselConfig, VesselGenerator
+
+FORMAT = "fundusmith-model/1"
+MANIFEST = "package.json"
+VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS = "vessel.safetensors", "translator.safetensors"
+STYLE_MEAN, STYLE_FACTOR = "style.mean", "style.factor"
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class PackageError(ValueError):
+    """A package that must not be used; the message names the file and the field."""
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How pairs are drawn from the two networks.
+
+    batch_size: the fixed batch the networks run at. threshold: share of a pixel, in (0, 1), from which
+    a drawn map counts as vessel. smallest_piece: connected pieces of fewer pixels are dropped.
+    field_mean and field_deviation: centre x, y and radius of the field of view, as shares of the side.
+    """
+
+    batch_size: int
+    threshold: float
+    smallest_piece: int
+    field_mean: tuple[float, float, float]
+    field_deviation: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_size <= 1024:
+            raise ValueError("batch_size must lie within 1 and 1024")
+        if not 0 < self.threshold < 1:
+            raise ValueError("threshold must lie between 0 and 1")
+        if self.smallest_piece < 0:
+            raise ValueError("smallest_piece must not be negative")
+        for name in ("field_mean", "field_deviation"):
+            values = tuple(float(v) for v in getattr(self, name))
+            if len(values) != 3 or min(values) < 0 or max(values) > 1:
+                raise ValueError(f"{name} must be three shares of the side, each within 0 and 1")
+            object.__setattr__(self, name, values)
+        if self.field_mean[2] - 2 * self.field_deviation[2] <= 0:
+            raise ValueError("field_mean and field_deviation must leave a radius above zero")
+
+
+class ModelPackage:
+    """A checked package. Networks are built on demand; ``digest`` identifies the whole content."""
+
+    def __init__(
+        self, manifest: Mapping[str, Any], digest: str, tensors: Mapping[str, dict[str, Tensor]]
+    ):
+        networks = manifest["networks"]
+        self.manifest, self.digest = manifest, digest
+        self.name, self.version = manifest["name"], manifest["version"]
+        self.vessel_config = VesselConfig(**networks["vessel"]["config"])
+        self.translator_config = TranslatorConfig(**networks["translator"]["config"])
+        self.sampling = SamplingConfig(**manifest["sampling"])
+        self.resolution = self.vessel_config.resolution
+        self._tensors = tensors
+
+    def vessel_generator(self) -> VesselGenerator:
+        """A new stage-one network with the package's weights."""
+        return _filled(VesselGenerator(self.vessel_config), self._tensors["vessel"], VESSEL_WEIGHTS)
+
+    def translator(self) -> Translator:
+        """A new stage-two network with the package's weights."""
+        weights = {
+            k: v for k, v in self._tensors["translator"].items() if not k.startswith("style.")
+        }
+        return _filled(Translator(self.translator_config), weights, TRANSLATOR_WEIGHTS)
+
+    def style_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean [S] and Cholesky factor [S, S] of the Gaussian that style codes are drawn from."""
+        weights, size = self._tensors["translator"], self.translator_config.style
+        for key, shape in ((STYLE_MEAN, (size,)), (STYLE_FACTOR, (size, size))):
+            if key not in weights or tuple(weights[key].shape) != shape:
+                raise PackageError(f"{TRANSLATOR_WEIGHTS}: tensor {key} must have shape {shape}")
+        return weights[STYLE_MEAN], weights[STYLE_FACTOR]
+
+
+def _filled(network: Network, weights: Mapping[str, Tensor], file: str) -> Network:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise PackageError(f"{file}: weights do not fit the configuration ({error})") from error
+    return network
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_package(folder: Path) -> ModelPackage:
+    """Read a package and check digests, configuration and shapes.
+
+    Raises:
+        PackageError: naming the file and what is wrong with it.
+    """
+    manifest_path = folder / MANIFEST
+    try:
+        content = manifest_path.read_bytes()
+        manifest = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise PackageError(f"{manifest_path}: not readable as JSON ({error})") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise PackageError(f'{manifest_path}: field "format" must be "{FORMAT}"')
+    check_files(folder, manifest.get("files"))
+    tensors = {}
+    for network, name in (("vessel", VESSEL_WEIGHTS), ("translator", TRANSLATOR_WEIGHTS)):
+        try:
+            tensors[network] = load_file(folder / name)
+        except (OSError, SafetensorError) as error:
+            raise PackageError(f"{folder / name}: not a safetensors file ({error})") from error
+    try:
+        package = ModelPackage(manifest, hashlib.sha256(content).hexdigest(), tensors)
+    except KeyError as error:
+        raise PackageError(f"{manifest_path}: field {error} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise PackageError(f"{manifest_path}: {error}") from error
+    if manifest.get("resolutions") != [package.resolution]:
+        raise PackageError(
+            f'{manifest_path}: field "resolutions" must be [{package.resolution}], the networks\' own'
+        )
+    package.vessel_generator(), package.translator(), package.style_statistics()
+    return package
+
+
+def check_files(folder: Path, files: object) -> None:
+    """Check that each file listed is there, whole and unchanged, and that the weights are listed.
+
+    Raises:
+        PackageError: naming the first file that is not.
+    """
+    if not isinstance(files, dict) or not {VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS} <= files.keys():
+        raise PackageError(f'{folder / MANIFEST}: field "files" must list both weights files')
+    for name, facts in files.items():
+        path = folder / name
+        if Path(name).name != name:
+            raise PackageError(
+                f"{folder / MANIFEST}: file name {name!r} must not have folders in it"
+            )
+        if not path.is_file():
+            raise PackageError(f"{path}: missing")
+        if path.stat().st_size != facts.get("bytes"):
+            raise PackageError(
+                f"{path}: {path.stat().st_size} bytes, listed with {facts.get('bytes')}"
+            )
+        if sha256_of(path) != facts.get("sha256"):
+            raise PackageError(f"{path}: its SHA-256 is not the one listed: damaged or replaced")
+
+
+def write_package(
+    folder: Path,
+    facts: Mapping[str, Any],
+    vessel: VesselGenerator,
+    translator: Translator,
+    style: tuple[Tensor, Tensor],
+    sampling: SamplingConfig,
+) -> None:
+    """Write weights and ``package.json``; every other file already in the folder is listed as well.
+
+    ``facts`` gives name, version, title, created, licence, training_data, expected and metrics.
+
+    Raises:
+        PackageError: if name or version is not of the form that orders use.
+    """
+    if not NAME.fullmatch(facts["name"]):
+        raise PackageError(f"name {facts['name']!r}: use lower-case letters, digits and hyphens")
+    if not VERSION.fullmatch(facts["version"]):
+        raise PackageError(f"version {facts['version']!r}: use three numbers, as in 1.0.0")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value.detach().cpu().float().contiguous() for key, value in tensors.items()}
+
+    save_file(plain(vessel.state_dict()), folder / VESSEL_WEIGHTS)
+    styled = {**translator.state_dict(), STYLE_MEAN: style[0], STYLE_FACTOR: style[1]}
+    save_file(plain(styled), folder / TRANSLATOR_WEIGHTS)
+    for name in (VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS):
+        (folder / name).chmod(0o644)  # safetensors writes for the owner alone
+    listed = sorted(p for p in folder.iterdir() if p.is_file() and p.name != MANIFEST)
+    manifest = {
+        "format": FORMAT,
+        **facts,
+        "resolutions": [vessel.config.resolution],
+        "networks": {
+            "vessel": {"class": "VesselGenerator", "config": asdict(vessel.config)},
+            "translator": {"class": "Translator", "config": asdict(translator.config)},
+        },
+        "sampling": asdict(sampling),
+        "files": {p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for p in listed},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def write_tiny_package(folder: Path, resolution: int = 64) -> Path:
+    """An untrained package of some 100 KB that draws a pair in milliseconds, for tests."""
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    vessel = VesselGenerator(VesselConfig((8,) * (resolution.bit_length() - 2), latent=8))
+    translator = Translator(TranslatorConfig((4, 8), blocks=1, style=4))
+    last = len(vessel.config.channels) - 1
+    vessel.state_dict()[f"to_map.{last}.bias"].sub_(1.0)  # mostly background, as in a real map
+    torch.set_rng_state(state)
+    facts = {
+        "name": f"tiny-{resolution}",
+        "version": "0.0.1",
+        "title": "Untrained networks for tests",
+        "created": "2026-11-23",
+        "licence": "CC0-1.0",
+        "training_data": {
+            "name": "none",
+            "licence": "CC0-1.0",
+            "attribution": "none",
+            "url": "",
+            "images": [],
+        },
+        "expected": {
+            "seconds_per_pair": 0.01,
+            "bytes_per_pair": 10_000,
+            "machine": "two CPU cores",
+        },
+        "metrics": {},
+    }
+    sampling = SamplingConfig(4, 0.5, 2, (0.5, 0.5, 0.46), (0.002, 0.004, 0.005))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "CARD.md").write_text("# tiny\n\nUntrained, for tests.\n")
+    write_package(folder, facts, vessel, translator, (torch.zeros(4), torch.eye(4)), sampling)
+    return folder

@@ -1,0 +1,186 @@
+"""From two checkpoints to a model package with metrics, sample sheet and card."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.metrics import (
+    map_measures,
+    nearest_overlap,
+    shifted_contrast,
+    summary,
+    vessel_contrast,
+)
+from models.package import MANIFEST, SamplingConfig, load_package, write_package
+from models.pairs import PairSet
+from models.sampling import Pair, PairSampler, pair_seed
+from models.training.card import write_card
+from models.training.journal import save_sheet
+from models.training.stage_one import StageOne
+from models.training.stage_two import StageTwo
+
+BATCH = 4  # small enough for a laptop; the fixed shape is part of what makes bytes repeatable
+DRAWN = 64  # pairs drawn for metrics and for the threshold
+SHEET_PAIRS = 12
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a package is called and what it learned from (``about``: name, licence, attribution, url)."""
+
+    name: str
+    version: str
+    about: dict[str, str]
+
+
+def package_run(
+    one: StageOne, two: StageTwo, pairs: PairSet, identity: Identity, folder: Path
+) -> None:
+    """Write the package of two trained runs; the folder is replaced when the package is whole."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    labels, fields = real_labels(pairs, one.config.resolution, two.threshold)
+    circles = np.array([(f.x, f.y, f.radius) for f in pairs.fields])
+    sampling = SamplingConfig(
+        batch_size=BATCH,
+        threshold=matching_threshold(one, labels.mean()),
+        smallest_piece=max(1, 8 * one.config.resolution**2 // 256**2),
+        field_mean=tuple(circles.mean(axis=0)),
+        field_deviation=tuple(circles.std(axis=0)),
+    )
+    facts: dict[str, Any] = {
+        "name": identity.name,
+        "version": identity.version,
+        "title": f"Vessel maps and fundus photographs at {one.config.resolution} px",
+        "created": datetime.now(UTC).date().isoformat(),
+        "licence": identity.about["licence"],
+        "training_data": {**identity.about, "images": list(pairs.names)},
+        "training": {
+            stage.stage: {
+                "images": stage.budget.images_spent,
+                "steps": stage.steps,
+                "minutes": round(stage.budget.seconds_spent / 60, 1),
+            }
+            for stage in (one, two)
+        },
+        "expected": {"seconds_per_pair": 1.0, "bytes_per_pair": 1, "machine": "not measured"},
+        "metrics": {},
+    }
+
+    def write() -> None:
+        write_package(partial, facts, one.average, two.average, two.style_statistics(), sampling)
+
+    write()
+    sampler = PairSampler(load_package(partial), one.device.name)
+    started = time.perf_counter()
+    drawn = draw(sampler, DRAWN)
+    seconds = (time.perf_counter() - started) / DRAWN
+    facts["expected"] = {
+        "seconds_per_pair": round(seconds, 4),
+        "bytes_per_pair": int(np.mean([png_bytes(pair) for pair in drawn])),
+        "machine": f"{sampler.environment['device']}, {torch.get_num_threads()} threads",
+    }
+    facts["metrics"] = measure(drawn, labels, fields)
+    save_samples(drawn[:SHEET_PAIRS], partial / "samples.png")
+    write_card(partial / "CARD.md", facts)
+    write()
+    load_package(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+    print(f"wrote {folder / MANIFEST}")
+
+
+def real_labels(
+    pairs: PairSet, resolution: int, threshold: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The training labels as stage two sees them, and their fields of view; [N, R, R] each."""
+    shares = F.avg_pool2d(pairs.vessels / 255, pairs.vessels.shape[-1] // resolution)[:, 0]
+    fields = np.stack([field.draw(resolution) for field in pairs.fields])
+    return (shares.numpy() > threshold) & fields, fields
+
+
+def matching_threshold(one: StageOne, share: float) -> float:
+    """The threshold at which drawn maps hold as much vessel as the real labels do on average."""
+    noise = torch.randn(DRAWN, one.config.latent, generator=torch.Generator().manual_seed(0)).to(
+        one.device.name
+    )
+    with torch.inference_mode():
+        maps = torch.cat([one.average(part) for part in noise.split(BATCH)])
+    values = (maps.float().cpu().numpy() + 1) / 2
+    return float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95).round(3))
+
+
+def draw(sampler: PairSampler, count: int) -> list[Pair]:
+    """The first pairs of the order with seed 0."""
+    seeds = [pair_seed(0, i) for i in range(count)]
+    batches = range(0, count, sampler.batch_size)
+    return [pair for i in batches for pair in sampler.sample(seeds[i : i + sampler.batch_size])]
+
+
+def png_bytes(pair: Pair) -> int:
+    """Bytes of the pair's three pictures as PNG."""
+
+    def size(picture: NDArray[np.uint8]) -> int:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "png", compress_level=1)
+        return file.tell()
+
+    return size(pair.image) + size(pair.label) + size(pair.mask)
+
+
+def measure(
+    drawn: Sequence[Pair], labels: NDArray[np.bool_], fields: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Measures of generated pairs beside the training pairs."""
+    made = [(pair.label > 0, pair.mask > 0) for pair in drawn]
+    contrasts = [
+        vessel_contrast(pair.image, *masks) for pair, masks in zip(drawn, made, strict=True)
+    ]
+    chance = [shifted_contrast(pair.image, *masks) for pair, masks in zip(drawn, made, strict=True)]
+    others = [[x for j, x in enumerate(labels) if j != i] for i in range(len(labels))]
+    return {
+        "pairs": len(drawn),
+        "maps_generated": summary([map_measures(*masks) for masks in made]),
+        "maps_real": summary([map_measures(*x) for x in zip(labels, fields, strict=True)]),
+        "nearest_training_map_overlap": summary(
+            [
+                {
+                    "generated": nearest_overlap(label, list(labels)),
+                    "real_among_themselves": nearest_overlap(labels[i % len(labels)], rest),
+                }
+                for i, ((label, _), rest) in enumerate(
+                    zip(made, others * (len(made) // len(others) + 1), strict=False)
+                )
+            ]
+        ),
+        "vessel_contrast": summary(
+            [
+                {"on_label": on, "label_shifted": off}
+                for on, off in zip(contrasts, chance, strict=True)
+            ]
+        ),
+        "share_with_dark_vessels": round(float(np.mean(np.array(contrasts) > 2)), 4),
+    }
+
+
+def save_samples(drawn: Sequence[Pair], path: Path) -> None:
+    """Photographs and their labels side by side, three pairs a row."""
+    pictures = []
+    for pair in drawn:
+        pictures += [pair.image, np.repeat(pair.label[:, :, None], 3, axis=2)]
+    tensor = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    save_sheet(tensor, 6, path)

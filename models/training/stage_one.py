@@ -1,0 +1,172 @@
+"""Training of the vessel map generator."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.augment import ANATOMICAL, AdaptiveStrength, augment_some, move, random_affine
+from models.devices import Device
+from models.losses import discriminator_loss, generator_loss, r1_penalty
+from models.pairs import PairSet
+from models.training.budget import Budget
+from models.training.checkpoint import average_into
+from models.training.run import Run
+from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
+
+# Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
+# is settled by 64 pixels.
+SHARES = {4: 0.3, 8: 1, 16: 5, 32: 14, 64: 26, 128: 27, 256: 27, 512: 30, 1024: 35}
+FADE = 0.3  # share of a resolution's time in which it fades in
+R1_EVERY = 8
+
+
+@dataclass(frozen=True)
+class StageOneSettings:
+    """Hyper-parameters of stage one; the defaults were found on 20 maps of 256 pixels."""
+
+    learning_rate: float = 1e-3
+    r1_per_pixel: float = 4e-5  # R1 gamma a pixel: 0.04 at 32 px, 2.6 at 256 px (arXiv 2006.06676, C)
+    average_images: float = 1000.0  # half-life of the weight average, in images
+    batch: int = 8
+    largest_batch_at: int = 128  # above this resolution the batch is halved with each doubling
+
+
+class StageOne(Run):
+    """A run of stage one; trains on the ``vessels`` of the pairs, whose size is twice the
+    resolution or a multiple of that."""
+
+    stage = "vessel"
+    sheet_columns = 8
+
+    def __init__(
+        self,
+        pairs: PairSet,
+        config: VesselConfig,
+        settings: StageOneSettings,
+        budget: Budget,
+        device: Device,
+        seed: int = 0,
+    ):
+        super().__init__(budget, device, seed)
+        self.config, self.settings = config, settings
+        self.generator = device.place(VesselGenerator(config))
+        self.discriminator = device.place(VesselDiscriminator(config))
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        rate, betas = settings.learning_rate, (0.0, 0.99)
+        self.optimisers = {
+            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), rate, betas),
+        }
+        self.networks: dict[str, nn.Module] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "average": self.average,
+        }
+        self.strength = AdaptiveStrength()
+        maps = pairs.vessels.float().to(device.name) / 127.5 - 1
+        # At twice each size: moves are made there, then halved, which costs less than at full size.
+        self.maps = {
+            resolution: F.avg_pool2d(maps, maps.shape[-1] // (2 * resolution))
+            for resolution in config.resolutions
+        }
+        self.fixed_noise = torch.randn(
+            16, config.latent, generator=torch.Generator().manual_seed(1)
+        )
+
+    def schedule(self) -> tuple[int, float]:
+        """Resolution and fade for the budget spent so far."""
+        shares = [SHARES[r] for r in self.config.resolutions]
+        place = self.budget.progress * sum(shares)
+        for resolution, share in zip(self.config.resolutions, shares, strict=True):
+            if place < share or resolution == self.config.resolution:
+                fade = min(1.0, place / share / FADE)
+                return resolution, 1.0 if resolution == 4 else fade
+            place -= share
+        raise AssertionError("the last resolution always returns")
+
+    def batch(self, resolution: int) -> int:
+        """Maps in a batch; smaller where one map is dear."""
+        halvings = max(0, resolution // self.settings.largest_batch_at).bit_length() - 1
+        return max(4, self.settings.batch >> max(0, halvings)) * self.device.batch_factor
+
+    def _real(self, count: int, resolution: int, fade: float) -> Tensor:
+        maps = self.maps[resolution]
+        chosen = torch.randint(len(maps), (count,), generator=self.random)
+        maps = maps[chosen.to(maps.device)]
+        maps = move(maps, random_affine(count, ANATOMICAL, self.random), outside=-1.0)
+        maps = F.avg_pool2d(maps, 2)
+        if fade < 1.0 and resolution > 4:
+            # Reals are blended as the drawings are, or sharpness alone would tell them apart.
+            old = F.interpolate(F.avg_pool2d(maps, 2), scale_factor=2, mode="nearest")
+            maps = old.lerp(maps, fade)
+        return maps
+
+    def _fake(self, count: int, resolution: int, fade: float) -> Tensor:
+        noise = torch.randn(count, self.config.latent, generator=self.random)
+        return self.generator(noise.to(self.device.name), resolution, fade)
+
+    def _score(self, maps: Tensor, fade: float) -> Tensor:
+        maps = augment_some(maps.float(), self.strength.probability, self.random)
+        return self.discriminator(maps, fade).float()
+
+    def step(self) -> dict[str, float]:
+        """One update of each network; returns the values to log."""
+        resolution, fade = self.schedule()
+        count = self.batch(resolution)
+        # Learning slows down at the end, so that the last averages are of like weights.
+        self.set_learning_rate(
+            self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
+        )
+        values = self._update_discriminator(count, resolution, fade)
+        values["generator loss"] = self._update_generator(count, resolution, fade)
+        average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
+        self.steps += 1
+        self.budget.spend(count)
+        return {**values, "resolution": resolution, "augmentation": self.strength.probability}
+
+    def _update_discriminator(self, count: int, resolution: int, fade: float) -> dict[str, float]:
+        real = self._real(count, resolution, fade)
+        with self.device.autocast():
+            with torch.no_grad():
+                fake = self._fake(count, resolution, fade)
+            real_scores, fake_scores = self._score(real, fade), self._score(fake, fade)
+            loss = discriminator_loss(real_scores, fake_scores)
+        self.optimisers["discriminator"].zero_grad(set_to_none=True)
+        loss.backward()
+        if self.steps % R1_EVERY == 0:
+            # Second derivatives are taken in single precision.
+            real = augment_some(real, self.strength.probability, self.random).requires_grad_()
+            penalty = r1_penalty(real, self.discriminator(real, fade))
+            gamma = self.settings.r1_per_pixel * resolution**2
+            (penalty * (gamma / 2 * R1_EVERY)).backward()
+        self.optimisers["discriminator"].step()
+        self.strength.update(real_scores)
+        return {"discriminator loss": loss.item(), "overfitting signal": self.strength.signal}
+
+    def _update_generator(self, count: int, resolution: int, fade: float) -> float:
+        self.discriminator.requires_grad_(False)
+        with self.device.autocast():
+            loss = generator_loss(self._score(self._fake(count, resolution, fade), fade))
+        self.optimisers["generator"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimisers["generator"].step()
+        self.discriminator.requires_grad_(True)
+        return loss.item()
+
+    def samples(self) -> Tensor:
+        """Sixteen maps of the averaged generator from fixed noise."""
+        resolution, fade = self.schedule()
+        with torch.inference_mode():
+            return self.average(self.fixed_noise.to(self.device.name), resolution, fade)
+
+    def extra_state(self) -> dict[str, Any]:
+        return {"probability": self.strength.probability, "signal": self.strength.signal}
+
+    def restore_extra_state(self, state: dict[str, Any]) -> None:
+        self.strength = AdaptiveStrength(**state)

@@ -1,0 +1,190 @@
+"""Training of the translator from vessel map to photograph."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.augment import PHOTOGRAPHIC, change_light, move, random_affine
+from models.devices import Device
+from models.losses import feature_matching, kl_to_normal, least_squares, weighted_l1
+from models.pairs import PairSet
+from models.training.budget import Budget
+from models.training.checkpoint import average_into
+from models.training.run import Run
+from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
+
+
+# Below this the discriminator's smaller scale has no patch left to judge.
+SMALLEST = 64
+
+
+@dataclass(frozen=True)
+class StageTwoSettings:
+    """Hyper-parameters of stage two; those of pix2pixHD unless a reason is given."""
+
+    learning_rate: float = 2e-4
+    feature_weight: float = 5.0
+    photo_weight: float = 10.0  # weighted L1: not in pix2pixHD, stands in for its perceptual loss
+    kl_weight: float = 0.02
+    foreign_style_every: int = 4  # each so many steps the style is noise, as it is in an order
+    average_images: float = 300.0  # half-life of the weight average, in images
+    batch: int = 2
+
+
+class StageTwo(Run):
+    """A run of stage two at one resolution, of which the pairs' size is a multiple.
+
+    ``threshold`` is the share of a pixel from which it counts as vessel.
+    """
+
+    stage = "photo"
+    sheet_columns = 6
+
+    def __init__(
+        self,
+        pairs: PairSet,
+        resolution: int,
+        threshold: float,
+        config: TranslatorConfig,
+        settings: StageTwoSettings,
+        budget: Budget,
+        device: Device,
+        seed: int = 0,
+    ):
+        if resolution < SMALLEST:
+            raise ValueError(f"resolution {resolution}: stage two trains at {SMALLEST} px or more")
+        super().__init__(budget, device, seed)
+        self.config, self.settings = config, settings
+        self.resolution, self.threshold = resolution, threshold
+        self.translator = device.place(Translator(config))
+        self.encoder = device.place(StyleEncoder(config.style))
+        self.discriminator = device.place(MultiScaleDiscriminator())
+        self.average = copy.deepcopy(self.translator).requires_grad_(False)
+        painters = [*self.translator.parameters(), *self.encoder.parameters()]
+        rate, betas = settings.learning_rate, (0.5, 0.999)
+        self.optimisers = {
+            "painters": torch.optim.Adam(painters, rate, betas),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), rate, betas),
+        }
+        self.networks = {
+            "translator": self.translator,
+            "encoder": self.encoder,
+            "discriminator": self.discriminator,
+            "average": self.average,
+        }
+        size = pairs.photos.shape[-1]
+        fields = torch.stack([torch.from_numpy(f.draw(size)) for f in pairs.fields])[
+            :, None
+        ].float()
+        # One stack, so that photograph, vessels and field always move together.
+        self.stacks = torch.cat([pairs.photos / 127.5 - 1, pairs.vessels / 255, fields], dim=1)
+        self.stacks = self.stacks.to(device.name)
+
+    def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Moved pairs at the training resolution: photographs, vessels in {0, 1}, fields in {0, 1}."""
+        chosen = torch.randint(len(self.stacks), (count,), generator=self.random)
+        stacks = self.stacks[chosen.to(self.stacks.device)]
+        stacks[:, :3] += 1  # black is what lies beyond the edge: let it be zero in every channel
+        stacks = move(stacks, random_affine(count, PHOTOGRAPHIC, self.random), outside=0.0)
+        stacks = F.avg_pool2d(stacks, stacks.shape[-1] // self.resolution)
+        field = (stacks[:, 4:] > 0.5).float()
+        vessels = (stacks[:, 3:4] > self.threshold).float() * field
+        photos = change_light(stacks[:, :3] - 1, self.random)
+        return (photos + 1) * field - 1, vessels, field
+
+    def step(self) -> dict[str, float]:
+        """One update of each network; returns the values to log."""
+        # Constant for the first half, then down to zero, as in pix2pixHD.
+        self.set_learning_rate(
+            self.settings.learning_rate * min(1.0, max(0.02, 2 * (1 - self.budget.progress)))
+        )
+        count = self.settings.batch * self.device.batch_factor
+        photos, vessels, field = self.batch(count)
+        foreign = self.steps % self.settings.foreign_style_every == 0
+        with self.device.autocast():
+            mean, log_variance = self.encoder(photos, field)
+            noise = torch.randn(mean.shape, generator=self.random).to(mean.device)
+            style = noise if foreign else mean + noise * (log_variance / 2).exp()
+            fake = self.translator(vessels, field, style).float()
+        values = self._update_discriminator(photos, vessels, field, fake.detach())
+        self.discriminator.requires_grad_(False)
+        with self.device.autocast():
+            fake_features = self.discriminator(vessels, field, fake)
+            loss = adversarial = least_squares(fake_features, 1.0)
+            if not foreign:
+                with torch.no_grad():
+                    real_features = self.discriminator(vessels, field, photos)
+                matching = feature_matching(fake_features, real_features)
+                difference = weighted_l1(fake, photos, vessels)
+                divergence = kl_to_normal(mean, log_variance)
+                loss = (
+                    adversarial
+                    + self.settings.feature_weight * matching
+                    + self.settings.photo_weight * difference
+                    + self.settings.kl_weight * divergence
+                )
+                values |= {
+                    "feature matching": matching.item(),
+                    "photo difference": difference.item(),
+                    "style divergence": divergence.item(),
+                }
+        self.optimisers["painters"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimisers["painters"].step()
+        self.discriminator.requires_grad_(True)
+        average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
+        self.steps += 1
+        self.budget.spend(count)
+        return {**values, "translator loss": adversarial.item()}
+
+    def _update_discriminator(
+        self, photos: Tensor, vessels: Tensor, field: Tensor, fake: Tensor
+    ) -> dict[str, float]:
+        with self.device.autocast():
+            real_loss = least_squares(self.discriminator(vessels, field, photos), 1.0)
+            fake_loss = least_squares(self.discriminator(vessels, field, fake), 0.0)
+        self.optimisers["discriminator"].zero_grad(set_to_none=True)
+        ((real_loss + fake_loss) / 2).backward()
+        self.optimisers["discriminator"].step()
+        return {"discriminator loss": (real_loss + fake_loss).item() / 2}
+
+    def style_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean [S] and Cholesky factor [S, S] of the codes of the training photographs.
+
+        An order draws its styles from this Gaussian, which lies where the translator has been taught,
+        and not from the standard normal that the codes were only drawn towards.
+        """
+        state = self.random.get_state()
+        means, variances = [], []
+        with torch.inference_mode():
+            for _ in range(64):
+                photos, _, field = self.batch(8)
+                mean, log_variance = self.encoder(photos, field)
+                means.append(mean.cpu())
+                variances.append(log_variance.exp().cpu())
+        self.random.set_state(state)
+        codes = torch.cat(means).double()
+        covariance = codes.T.cov() + torch.diag(torch.cat(variances).double().mean(0))
+        return codes.mean(0).float(), torch.linalg.cholesky(covariance).float()
+
+    def samples(self) -> Tensor:
+        """Four maps: drawn with a photograph's own style, the photograph, and in two drawn styles."""
+        state = self.random.get_state()
+        self.random.manual_seed(1)
+        mean, factor = self.style_statistics()
+        with torch.inference_mode():
+            photos, vessels, field = self.batch(4)
+            own, _ = self.encoder(photos, field)
+            drawn = [
+                (mean + torch.randn(4, len(mean), generator=self.random) @ factor.T).to(own.device)
+                for _ in range(3)
+            ]
+            rows = [vessels.expand(-1, 3, -1, -1) * 2 - 1, photos]
+            rows += [self.average(vessels, field, style) for style in [own, *drawn]]
+        self.random.set_state(state)
+        return torch.stack(rows, dim=1).flatten(0, 1)

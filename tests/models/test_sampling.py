@@ -1,0 +1,103 @@
+"""Drawing pairs: a pair depends on its seed and nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.package import load_package, write_tiny_package
+from models.sampling import PairSampler, pair_seed, without_specks
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return load_package(write_tiny_package(tmp_path_factory.mktemp("package")))
+
+
+@pytest.fixture(scope="module")
+def sampler(package):
+    return PairSampler(package, "cpu")
+
+
+def same(first, second):
+    return (
+        first.seed == second.seed
+        and np.array_equal(first.image, second.image)
+        and np.array_equal(first.label, second.label)
+        and np.array_equal(first.mask, second.mask)
+        and first.vessel_share == second.vessel_share
+    )
+
+
+def test_a_pair_is_what_an_order_promises(sampler):
+    pair = sampler.sample([5])[0]
+    assert pair.image.shape == (64, 64, 3) and pair.image.dtype == np.uint8
+    for plane in (pair.label, pair.mask):
+        assert plane.shape == (64, 64) and set(np.unique(plane)) == {0, 255}
+    assert (pair.image[pair.mask == 0] == 0).all()
+    assert (pair.label[pair.mask == 0] == 0).all()
+    assert pair.vessel_share == pytest.approx((pair.label > 0).sum() / (pair.mask > 0).sum(), abs=1e-6)
+
+
+def test_a_pair_does_not_depend_on_its_batch_its_place_or_its_neighbours(sampler):
+    seeds = [pair_seed(7, i) for i in range(4)]
+    together = sampler.sample(seeds)
+    assert all(same(a, sampler.sample([a.seed])[0]) for a in together)
+    turned = sampler.sample(seeds[::-1])
+    assert all(same(a, b) for a, b in zip(together, turned[::-1], strict=True))
+
+
+def test_a_pair_does_not_depend_on_the_number_of_threads(sampler):
+    threads = torch.get_num_threads()
+    first = sampler.sample([1, 2, 3])
+    try:
+        torch.set_num_threads(1 if threads > 1 else 2)
+        second = sampler.sample([1, 2, 3])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_new_sampler_draws_the_same(sampler, package):
+    assert same(sampler.sample([11])[0], PairSampler(package, "cpu").sample([11])[0])
+
+
+def test_no_two_labels_or_styles_are_alike(sampler):
+    pairs = [p for i in range(0, 32, 4) for p in sampler.sample([pair_seed(0, i + k) for k in range(4)])]
+    assert len({p.label.tobytes() for p in pairs}) == 32
+    assert len({p.image.tobytes() for p in pairs}) == 32
+
+
+def test_seeds_of_neighbouring_orders_and_pairs_are_far_apart():
+    seeds = {pair_seed(order, index) for order in range(50) for index in range(50)}
+    assert len(seeds) == 2500
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert pair_seed(0, 0) == 6213027144842677344  # it is written in archives: it must never change
+
+
+def test_too_many_seeds_are_refused(sampler):
+    with pytest.raises(ValueError, match="5 seeds: give 1 to 4"):
+        sampler.sample([1, 2, 3, 4, 5])
+    with pytest.raises(ValueError, match="0 seeds"):
+        sampler.sample([])
+
+
+def test_specks_are_dropped_and_trees_kept(package):
+    label = np.zeros((16, 16), bool)
+    label[3:12, 4] = True
+    label[12, 5] = True  # joined by a corner: part of the tree
+    label[1, 14] = True
+    cleaned = without_specks(label, package.sampling)
+    assert cleaned.sum() == 10 and not cleaned[1, 14]
+
+
+def test_the_environment_names_what_the_bytes_depend_on(sampler):
+    assert sampler.environment["torch"] == torch.__version__
+    assert sampler.environment["precision"] == "float32"
+    assert sampler.environment["device"].startswith("cpu ")
+
+
+def test_a_device_that_is_not_there_is_named(package):
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is present")
+    with pytest.raises(ValueError, match="device cuda: no CUDA device"):
+        PairSampler(package, "cuda")

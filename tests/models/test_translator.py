@@ -1,0 +1,83 @@
+"""Stage two's networks: shapes, exact black, the style's effect, gradients."""
+
+import pytest
+import torch
+
+from models.translator import (
+    MultiScaleDiscriminator,
+    StyleEncoder,
+    Translator,
+    TranslatorConfig,
+    _halve,
+    guide,
+)
+
+CONFIG = TranslatorConfig((4, 6, 8), blocks=1, style=3)
+
+
+def order(count=2, side=32):
+    generator = torch.Generator().manual_seed(0)
+    vessels = (torch.rand(count, 1, side, side, generator=generator) > 0.8).float()
+    field = torch.zeros_like(vessels)
+    field[:, :, 4:-4, 4:-4] = 1
+    return vessels * field, field, torch.randn(count, 3, generator=generator)
+
+
+@pytest.fixture
+def translator():
+    torch.manual_seed(0)
+    return Translator(CONFIG)
+
+
+def test_photograph_is_in_range_and_exactly_black_outside_the_field(translator):
+    vessels, field, style = order()
+    photo = translator(vessels, field, style)
+    assert photo.shape == (2, 3, 32, 32)
+    assert (photo[(field == 0).expand_as(photo)] == -1).all()
+    assert photo.min() >= -1 and photo.max() <= 1
+    assert photo[(field == 1).expand_as(photo)].min() > -1
+
+
+def test_one_map_gives_other_photographs_in_other_styles(translator):
+    vessels, field, style = order()
+    assert not torch.allclose(
+        translator(vessels, field, style), translator(vessels, field, style + 1), atol=1e-3
+    )
+
+
+def test_a_sample_does_not_depend_on_its_neighbours(translator):
+    vessels, field, style = order()
+    both = translator(vessels, field, style)
+    other = translator(
+        torch.stack([vessels[0], 1 - vessels[1]]), field, torch.stack([style[0], -style[1]])
+    )
+    assert torch.equal(both[0], other[0])
+
+
+def test_gradient_reaches_every_weight(translator):
+    discriminator = MultiScaleDiscriminator(width=4)
+    encoder = StyleEncoder(3, width=4)
+    vessels, field, _ = order(side=64)
+    mean, log_variance = encoder(torch.rand(2, 3, 64, 64), field)
+    features = discriminator(vessels, field, translator(vessels, field, mean + log_variance))
+    sum(scale[-1].square().mean() for scale in features).backward()
+    for network in (translator, discriminator, encoder):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+    assert all(p.grad.abs().sum() > 0 for p in encoder.parameters())
+
+
+def test_a_thin_vessel_survives_every_halving():
+    vessels = torch.zeros(1, 1, 64, 64)
+    vessels[:, :, 31] = 1
+    guides = guide(vessels, torch.ones_like(vessels))
+    for _ in range(4):
+        guides = _halve(guides)
+    assert guides.shape == (1, 5, 4, 4)
+    assert guides[0, 1].max(dim=0).values.eq(1).all()  # the strongest pixel, not the mean
+
+
+def test_sides_must_fit_the_halvings(translator):
+    vessels = torch.zeros(1, 1, 30, 32)
+    with pytest.raises(ValueError, match="multiples of 4"):
+        translator(vessels, vessels, torch.zeros(1, 3))
