@@ -1,0 +1,1 @@
+"""Data sets: ordered, watched, looked at, downloaded, cancelled, deleted."""

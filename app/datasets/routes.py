@@ -1,0 +1,222 @@
+"""The HTTP interface to data sets."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.archive.pairs import Which
+from app.datasets import service
+from app.datasets.download import matches, send_object
+from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
+from app.datasets.views import retry_after, show
+from app.deps import Services, ServicesDep, require_json
+from app.errors import not_found, not_ready
+from app.jobs.orders import request_cancel, request_delete
+from app.jobs.tables import JobStatus
+from app.openapi import Responses, problems
+from app.problems import (
+    INVALID_REQUEST,
+    MALFORMED_REQUEST,
+    NOT_FOUND,
+    NOT_READY,
+    RANGE_NOT_SATISFIABLE,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+)
+
+LONGEST_PAGE = 100
+FOR_EVER = "private, max-age=31536000, immutable"
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+ID = r"^[A-Za-z0-9_-]{1,40}$"
+DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
+PNG: Responses = {200: {"content": {"image/png": {}}}}
+WATCH_HEADERS = {
+    "Retry-After": {
+        "description": "Seconds until the next look, while the job has not ended.",
+        "schema": {"type": "integer"},
+    },
+    "ETag": {"description": "Names this very answer.", "schema": {"type": "string"}},
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Dataset,
+    summary="Order a data set",
+    dependencies=[Depends(require_json)],
+    responses=problems(MALFORMED_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST)
+    | {
+        200: {"model": Quote, "description": "The quote, for dry_run=true"},
+        202: {
+            "description": "Ordered",
+            "headers": {
+                "Location": {"description": "The data set.", "schema": {"type": "string"}},
+                **WATCH_HEADERS,
+            },
+        },
+    },
+)
+def create_dataset(
+    services: ServicesDep,
+    order: DatasetOrder,
+    dry_run: Annotated[
+        bool, Query(description="Check the order and quote its cost, but order nothing.")
+    ] = False,
+) -> Response:
+    """Order `count` pairs, each a vessel map and the fundus photograph that shows its vessels.
+
+    The order is checked in full before it is accepted. The answer's `Location` is the data set to
+    watch; look again after `Retry-After` seconds.
+    """
+    if dry_run:
+        answer = service.quote(services, order)
+        return JSONResponse(answer.model_dump(mode="json"))
+    dataset = _show(services, service.place_order(services, order))
+    return _answer(dataset, 202, {"Location": dataset.links.self})
+
+
+@router.get(
+    "",
+    summary="List data sets",
+    responses=problems(INVALID_REQUEST),
+)
+def list_datasets(
+    services: ServicesDep,
+    status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
+    after: Annotated[
+        str | None, Query(pattern=ID, description="The last id of the page before.")
+    ] = None,
+    limit: Annotated[
+        int, Query(ge=1, description=f"Length of the page; more than {LONGEST_PAGE} is reduced.")
+    ] = 20,
+) -> DatasetList:
+    """Your data sets, the newest first."""
+    with services.db.read() as session:
+        jobs, has_more = service.list_jobs(session, status, after, min(limit, LONGEST_PAGE))
+        return DatasetList(data=show(session, services.registry, jobs), has_more=has_more)
+
+
+@router.get(
+    "/{dataset_id}",
+    response_model=Dataset,
+    summary="Watch a data set",
+    responses=problems(NOT_FOUND, INVALID_REQUEST)
+    | {200: {"headers": WATCH_HEADERS}, 304: {"description": "Not changed since the ETag sent"}},
+)
+def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
+    """The state of the job, its progress, and what will become of it."""
+    return _answer(
+        _show(services, dataset_id), 200, if_none_match=request.headers.get("if-none-match")
+    )
+
+
+@router.get(
+    "/{dataset_id}/download",
+    summary="Download the archive",
+    response_class=Response,
+    responses=problems(NOT_FOUND, NOT_READY, RANGE_NOT_SATISFIABLE, INVALID_REQUEST)
+    | {
+        200: {"content": {"application/zip": {}}, "description": "The whole archive"},
+        206: {"content": {"application/zip": {}}, "description": "The range that was asked for"},
+        304: {"description": "The asker has it: If-None-Match names its ETag"},
+    },
+)
+@router.head("/{dataset_id}/download", include_in_schema=False)
+def download_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
+    """The zip, once the job has succeeded. `Range` is honoured; the `ETag` is its SHA-256."""
+    with services.db.read() as session:
+        job = service.find_dataset(session, dataset_id)
+    if job.status != JobStatus.SUCCEEDED or job.archive_key is None:
+        raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
+    return send_object(
+        request,
+        services.storage,
+        job.archive_key,
+        etag=f'"{job.archive_sha256}"',
+        filename=f"{job.id}.zip",
+        media_type="application/zip",
+    )
+
+
+@router.get(
+    "/{dataset_id}/pairs/{index}/{picture}",
+    summary="See one picture",
+    response_class=Response,
+    responses=problems(NOT_FOUND, NOT_READY, INVALID_REQUEST) | PNG,
+)
+def get_picture(
+    services: ServicesDep,
+    dataset_id: DatasetId,
+    index: Annotated[int, Path(ge=0, description="Number of the pair, from 0.")],
+    picture: Annotated[Which, Path(description="Which picture of the pair.")],
+) -> Response:
+    """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done."""
+    png = service.read_picture(services, dataset_id, index, picture)
+    return Response(png, media_type="image/png", headers={"Cache-Control": FOR_EVER})
+
+
+@router.get(
+    "/{dataset_id}/preview",
+    summary="See a contact sheet",
+    response_class=Response,
+    responses=problems(NOT_FOUND, NOT_READY, INVALID_REQUEST) | PNG,
+)
+def get_preview(services: ServicesDep, dataset_id: DatasetId) -> Response:
+    """Up to 16 pairs, photograph and label side by side; there while the job still runs."""
+    png = service.draw_preview(services, dataset_id)
+    return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
+
+
+@router.post(
+    "/{dataset_id}/cancel",
+    response_model=Dataset,
+    summary="Cancel a data set",
+    responses=problems(NOT_FOUND, INVALID_REQUEST) | {200: {"headers": WATCH_HEADERS}},
+)
+def cancel_dataset(services: ServicesDep, dataset_id: DatasetId) -> Response:
+    """Stop the job; what is being made is given up within seconds.
+
+    In a state that cannot be cancelled, nothing changes and the answer is the same.
+    """
+    request_cancel(services.db, dataset_id)
+    return _answer(_show(services, dataset_id), 200)
+
+
+@router.delete(
+    "/{dataset_id}",
+    status_code=204,
+    summary="Delete a data set",
+    responses=problems(NOT_FOUND, INVALID_REQUEST),
+)
+def delete_dataset(services: ServicesDep, dataset_id: DatasetId) -> None:
+    """Remove the data set and its files; a job that has not ended is cancelled."""
+    if not request_delete(services.db, dataset_id):
+        raise not_found(f"data set {dataset_id!r}")
+
+
+def _show(services: Services, dataset_id: str) -> Dataset:
+    with services.db.read() as session:
+        job = service.find_dataset(session, dataset_id)
+        return show(session, services.registry, [job])[0]
+
+
+def _answer(
+    dataset: Dataset,
+    status: int,
+    headers: dict[str, str] | None = None,
+    if_none_match: str | None = None,
+) -> Response:
+    body = dataset.model_dump_json()
+    etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": etag, **(headers or {})}
+    seconds = retry_after(dataset)
+    if seconds is not None:
+        headers["Retry-After"] = str(seconds)
+    if matches(if_none_match, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, status, headers, "application/json")

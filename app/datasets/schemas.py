@@ -1,0 +1,135 @@
+"""What users send and get when they order a data set."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.jobs.tables import JobStatus
+
+# The largest whole number that every JSON reader keeps exact.
+LARGEST_SEED = 2**53 - 1
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+class DatasetOrder(BaseModel):
+    """An order. Only ``count`` is required."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"count": 100, "resolution": 256, "seed": 7}]},
+    )
+
+    count: int = Field(ge=1, description="Number of pairs.")
+    resolution: int | None = Field(
+        default=None,
+        ge=1,
+        description="Side length in pixels, one that the model lists; its largest if not given.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="name@version, or a name for its highest version; the default model if not "
+        "given.",
+        examples=["chase-256"],
+    )
+    seed: Seed | None = Field(
+        default=None,
+        description="The same order with the same seed gives the same pictures; drawn, and "
+        "recorded, if not given.",
+    )
+
+
+class DatasetRequest(BaseModel):
+    """An order with everything filled in."""
+
+    count: int
+    resolution: int
+    model: str = Field(description="name@version")
+    seed: Seed
+
+
+class Quote(BaseModel):
+    """What an order would cost. Nothing has been ordered."""
+
+    request: DatasetRequest
+    seconds: float = Field(description="Working time of one worker.")
+    bytes: int = Field(description="Size of the archive.")
+    basis: Literal["measured", "package"] = Field(
+        description="Whether this service has measured it, or the package's figures are used."
+    )
+
+
+class Progress(BaseModel):
+    """Numbers of pairs."""
+
+    requested: int
+    generated: int
+    packaged: int
+
+
+class Estimate(BaseModel):
+    seconds_left: float | None = Field(description="Until the archive is there, if it will be.")
+    queue_position: int | None = Field(
+        description="1 for the next to begin; null once it has begun."
+    )
+    bytes: int | None = Field(description="Size of the archive: exact once it is there.")
+
+
+class Archive(BaseModel):
+    bytes: int
+    sha256: str
+
+
+class JobError(BaseModel):
+    code: str = Field(description="A short word for programs.", examples=["worker_lost"])
+    detail: str
+
+
+class Links(BaseModel):
+    self: str
+    download: str | None = Field(description="The archive, once it is there.")
+    preview: str = Field(description="A contact sheet, as soon as a few pairs are there.")
+    cancel: str | None = Field(description="POST here to cancel, while there is anything to.")
+
+
+class Timestamps(BaseModel):
+    """When the job entered each state, null if it has not."""
+
+    queued: datetime | None
+    running: datetime | None
+    packaging: datetime | None
+    succeeded: datetime | None
+    failed: datetime | None
+    cancelling: datetime | None
+    cancelled: datetime | None
+    expired: datetime | None
+
+
+class Dataset(BaseModel):
+    """An ordered data set and the state of the job that makes it."""
+
+    id: str = Field(examples=["ds_4fTqk0hXv1yJb2mZsW9a"])
+    kind: Literal["dataset"]
+    status: JobStatus
+    request: DatasetRequest
+    progress: Progress
+    estimate: Estimate
+    archive: Archive | None = Field(description="Null until the job has succeeded.")
+    package_digest: str = Field(description="SHA-256 of the model package's package.json.")
+    environment: dict[str, Any] | None = Field(
+        description="Library versions, device and precision for which the same order gives the "
+        "same bytes; null until the first pairs are there."
+    )
+    error: JobError | None = Field(description="Why the job failed.")
+    links: Links
+    created_at: datetime
+    timestamps: Timestamps
+
+
+class DatasetList(BaseModel):
+    """A page of data sets, the newest first."""
+
+    data: list[Dataset]
+    has_more: bool = Field(description="Whether there are more: ask with after = the last id.")

@@ -1,0 +1,74 @@
+"""How a job is shown to its user."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from app.datasets.estimates import pairs_done, queue_estimates
+from app.datasets.schemas import (
+    Archive,
+    Dataset,
+    DatasetRequest,
+    Estimate,
+    JobError,
+    Links,
+    Progress,
+    Timestamps,
+)
+from app.jobs.tables import ACTIVE, ENDED, ItemKind, Job, JobStatus
+from app.registry.service import Registry
+
+
+def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Dataset]:
+    """The jobs with their progress and estimates."""
+    ids = [job.id for job in jobs]
+    generated = pairs_done(session, ids, ItemKind.SHARD)
+    packaged = pairs_done(session, ids, ItemKind.PACK)
+    unfinished = any(job.status in ACTIVE for job in jobs)
+    estimates = queue_estimates(session, registry) if unfinished else {}
+    return [
+        Dataset(
+            id=job.id,
+            kind="dataset",
+            status=JobStatus(job.status),
+            request=DatasetRequest(**job.request),
+            progress=Progress(
+                requested=job.count,
+                generated=generated.get(job.id, 0),
+                packaged=packaged.get(job.id, 0),
+            ),
+            estimate=estimates.get(job.id)
+            or Estimate(seconds_left=None, queue_position=None, bytes=job.archive_bytes),
+            archive=_archive(job),
+            package_digest=job.package_digest,
+            environment=job.environment,
+            error=None if job.error is None else JobError(**job.error),
+            links=_links(job),
+            created_at=job.created_at,
+            timestamps=Timestamps(**{name: getattr(job, f"{name}_at") for name in JobStatus}),
+        )
+        for job in jobs
+    ]
+
+
+def retry_after(dataset: Dataset) -> int | None:
+    """Seconds after which a look at an unfinished job is worth while: more for long jobs."""
+    if dataset.status in ENDED:
+        return None
+    return max(1, min(10, round((dataset.estimate.seconds_left or 0) / 60)))
+
+
+def _archive(job: Job) -> Archive | None:
+    if job.archive_bytes is None or job.archive_sha256 is None:
+        return None
+    return Archive(bytes=job.archive_bytes, sha256=job.archive_sha256)
+
+
+def _links(job: Job) -> Links:
+    home = f"/datasets/{job.id}"
+    return Links(
+        self=home,
+        download=f"{home}/download" if job.status == JobStatus.SUCCEEDED else None,
+        preview=f"{home}/preview",
+        cancel=f"{home}/cancel" if job.status in ACTIVE else None,
+    )

@@ -1,0 +1,52 @@
+"""What routes need: the parts of the running service, opened once at start-up."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.database import Database, open_database
+from app.errors import ProblemError
+from app.problems import UNSUPPORTED_MEDIA_TYPE
+from app.registry.service import Registry
+from app.settings import Settings
+from app.storage import Storage, open_storage
+
+
+@dataclass(frozen=True)
+class Services:
+    """The service's parts."""
+
+    settings: Settings
+    db: Database
+    storage: Storage
+    registry: Registry
+
+
+def open_services(settings: Settings) -> Services:
+    """Open every part, and bring the database's schema up to date."""
+    db = open_database(settings)
+    db.migrate()
+    return Services(
+        settings=settings,
+        db=db,
+        storage=open_storage(settings),
+        registry=Registry(settings.models_dir, settings.default_model),
+    )
+
+
+def _get_services(request: Request) -> Services:
+    return request.app.state.services
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that does not say it is JSON, before anybody tries to read it as such."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(
+            UNSUPPORTED_MEDIA_TYPE,
+            f"The body is of type {media_type!r}." if media_type else "The body has no type.",
+        )
+
+
+ServicesDep = Annotated[Services, Depends(_get_services)]

@@ -1,0 +1,12 @@
+"""The life of jobs, and of the items they are cut into.
+
+Job:  queued -> running -> packaging -> succeeded
+      queued -> cancelled; running, packaging -> failed, or -> cancelling -> cancelled
+
+Item: waiting -> ready -> leased -> done
+      leased -> ready (released, failed, or its lease ran out), -> failed (that happened too often)
+      waiting, ready, leased -> dropped (its job ended without it)
+
+Each function is one transaction (a sweep is one for each job it touches), and each change is made
+only if the state it starts from still holds.
+"""

@@ -1,0 +1,204 @@
+"""How a worker gets an item, keeps it, and gives it back.
+
+A lease is an item in the state ``leased``, with an attempt number that grows with each claim. Every
+later call of the worker names that number; once the item has a newer attempt, or no lease any more,
+the call changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.clock import Clock, utc_now
+from app.database import Database
+from app.jobs.rates import record_rate
+from app.jobs.states import end_lease, lock_job, settle
+from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One item in the hands of one worker."""
+
+    item_id: int
+    job_id: str
+    kind: str  # "shard" or "pack"
+    ordinal: int  # place among the job's items
+    first: int  # index of its first pair
+    count: int  # number of pairs
+    attempt: int  # 1, 2, ...; the fence
+    worker_id: str
+    request: dict[str, Any]  # count, resolution, model "name@version", seed
+    package_digest: str
+    shard_pairs: int
+
+
+class LeaseState(Enum):
+    """What a heartbeat learns."""
+
+    HELD = "held"
+    CANCELLED = "cancelled"  # the job ends without this item: stop and release
+    LOST = "lost"  # the item is another's now: stop and touch nothing
+
+
+def claim_next(
+    db: Database,
+    worker_id: str,
+    kinds: Sequence[str] = (ItemKind.SHARD, ItemKind.PACK),
+    lease_seconds: float = 30,
+    clock: Clock = utc_now,
+) -> Claim | None:
+    """Lease the next ready item: of the oldest job that has one, the one with the lowest ordinal.
+
+    Returns None when no item of these kinds is ready.
+    """
+    ready = (Item.state == ItemState.READY) & Item.kind.in_(kinds)
+    job_with_work = (
+        select(Job.id)
+        .where(Job.status.in_(ACTIVE))
+        .where(select(Item.id).where(Item.job_id == Job.id).where(ready).exists())
+        .order_by(Job.created_at, Job.id)
+        .limit(1)
+    )
+    while True:
+        with db.read() as session:  # waiting workers poll: they should not take the write lock
+            job_id = session.scalar(job_with_work)
+        if job_id is None:
+            return None
+        with db.write() as session:
+            job = lock_job(session, job_id)
+            item = session.scalar(
+                select(Item)
+                .where(Item.job_id == job_id)
+                .where(ready)
+                .order_by(Item.ordinal)
+                .limit(1)
+            )
+            if item is None:
+                continue  # another worker was faster
+            now = clock()
+            item.state = ItemState.LEASED
+            item.attempt += 1
+            item.worker_id = worker_id
+            item.lease_until = now + timedelta(seconds=lease_seconds)
+            item.progress = 0
+            if job.status == JobStatus.QUEUED:
+                job.enter(JobStatus.RUNNING, now)
+            return Claim(
+                item_id=item.id,
+                job_id=job.id,
+                kind=item.kind,
+                ordinal=item.ordinal,
+                first=item.first,
+                count=item.count,
+                attempt=item.attempt,
+                worker_id=worker_id,
+                request=job.request,
+                package_digest=job.package_digest,
+                shard_pairs=job.shard_pairs,
+            )
+
+
+def renew(
+    db: Database,
+    claim: Claim,
+    progress: int,
+    lease_seconds: float = 30,
+    clock: Clock = utc_now,
+) -> LeaseState:
+    """Heartbeat: prolong the lease from now and note how many pairs are finished."""
+    with db.write() as session:
+        held = session.scalar(
+            update(Item)
+            .where(*_current(claim))
+            .values(progress=progress, lease_until=clock() + timedelta(seconds=lease_seconds))
+            .returning(Item.id)
+        )
+        if held is None:
+            return LeaseState.LOST
+        status = session.scalar(select(Job.status).where(Job.id == claim.job_id))
+        return LeaseState.HELD if status in ACTIVE else LeaseState.CANCELLED
+
+
+def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = utc_now) -> bool:
+    """Note the item as done, and in the same transaction what follows from it for the job.
+
+    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, environment``; of the packing:
+    ``archive_key, bytes, sha256``. Returns False, and changes nothing, if the lease is no longer
+    the claim's.
+    """
+    with db.write() as session:
+        job = lock_job(session, claim.job_id)
+        item = _current_item(session, claim)
+        if item is None:
+            return False
+        now = clock()
+        end_lease(item, ItemState.DONE)
+        item.result = result
+        if item.kind == ItemKind.SHARD:
+            job.environment = job.environment or result["environment"]
+            record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
+        elif job.status == JobStatus.PACKAGING:
+            job.archive_key = result["archive_key"]
+            job.archive_bytes = result["bytes"]
+            job.archive_sha256 = result["sha256"]
+            job.enter(JobStatus.SUCCEEDED, now)
+        settle(session, job, now)
+        return True
+
+
+def fail(db: Database, claim: Claim, code: str, detail: str, clock: Clock = utc_now) -> None:
+    """Note a failed attempt: the item becomes ready again, or after its last attempt the job fails.
+
+    ``code`` is a short word for programs, ``detail`` a sentence for people.
+    """
+    with db.write() as session:
+        job = lock_job(session, claim.job_id)
+        item = _current_item(session, claim)
+        if item is not None:
+            note_failure(session, job, item, {"code": code, "detail": detail}, clock())
+
+
+def release(db: Database, claim: Claim, clock: Clock = utc_now) -> None:
+    """Give the lease back at once without a failure being counted: the worker stops."""
+    with db.write() as session:
+        job = lock_job(session, claim.job_id)
+        item = _current_item(session, claim)
+        if item is not None:
+            end_lease(item, ItemState.READY if job.status in ACTIVE else ItemState.DROPPED)
+            settle(session, job, clock())
+
+
+def note_failure(
+    session: Session, job: Job, item: Item, error: dict[str, str], now: datetime
+) -> None:
+    """Count a failure of a leased item and decide what becomes of it and of its locked job."""
+    item.failures += 1
+    item.error = error
+    if job.status not in ACTIVE:
+        end_lease(item, ItemState.DROPPED)
+    elif item.failures < job.max_attempts:
+        end_lease(item, ItemState.READY)
+    else:
+        end_lease(item, ItemState.FAILED)
+        job.error = error
+        job.enter(JobStatus.FAILED, now)
+    settle(session, job, now)
+
+
+def _current(claim: Claim) -> tuple[Any, ...]:
+    return (
+        Item.id == claim.item_id,
+        Item.attempt == claim.attempt,
+        Item.state == ItemState.LEASED,
+    )
+
+
+def _current_item(session: Session, claim: Claim) -> Item | None:
+    """The claim's item, if its lease is still the claim's."""
+    return session.scalar(select(Item).where(*_current(claim)))

@@ -1,0 +1,103 @@
+"""How a job begins and how its user ends it: create, cancel, delete."""
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from app.clock import Clock, utc_now
+from app.database import Database
+from app.jobs.states import find_job, settle
+from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
+
+
+def create_job(
+    db: Database,
+    *,
+    request: dict[str, Any],
+    package_digest: str,
+    shard_pairs: int,
+    max_attempts: int = 3,
+    clock: Clock = utc_now,
+) -> str:
+    """Store an order of ``request["count"]`` pairs, cut into shards and their packing.
+
+    ``request`` is complete: count, resolution, model as name@version, seed. Returns the job's id.
+    """
+    now = clock()
+    count = request["count"]
+    job = Job(
+        id=f"ds_{secrets.token_urlsafe(15)}",
+        kind="dataset",
+        request=request,
+        package_digest=package_digest,
+        count=count,
+        shard_pairs=shard_pairs,
+        max_attempts=max_attempts,
+        created_at=now,
+    )
+    job.enter(JobStatus.QUEUED, now)
+    items = [
+        {
+            "job_id": job.id,
+            "kind": ItemKind.SHARD,
+            "ordinal": ordinal,
+            "first": first,
+            "count": min(shard_pairs, count - first),
+            "state": ItemState.READY,
+        }
+        for ordinal, first in enumerate(range(0, count, shard_pairs))
+    ]
+    items.append(
+        {
+            "job_id": job.id,
+            "kind": ItemKind.PACK,
+            "ordinal": len(items),
+            "first": 0,
+            "count": count,
+            "state": ItemState.WAITING,
+        }
+    )
+    with db.write() as session:
+        session.add(job)
+        session.flush()
+        session.execute(insert(Item), items)
+    return job.id
+
+
+def request_cancel(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
+    """Cancel the job: at once if no item of it is leased, else as soon as the last lease ends.
+
+    In any other state nothing changes. Returns whether there is such a job.
+    """
+    with db.write() as session:
+        job = find_job(session, job_id)
+        if job is None or job.deleted_at is not None:
+            return False
+        _cancel(session, job, clock())
+        return True
+
+
+def request_delete(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
+    """Delete the job: it is gone for its user now, and its bytes as soon as no item is leased.
+
+    Repeating it changes nothing. Returns whether there is, or was, such a job.
+    """
+    with db.write() as session:
+        job = find_job(session, job_id)
+        if job is None:
+            return False
+        if job.deleted_at is None:
+            now = clock()
+            job.deleted_at = now
+            _cancel(session, job, now)
+        return True
+
+
+def _cancel(session: Session, job: Job, now: datetime) -> None:
+    if job.status in ACTIVE:
+        begun = job.status != JobStatus.QUEUED
+        job.enter(JobStatus.CANCELLING if begun else JobStatus.CANCELLED, now)
+        settle(session, job, now)

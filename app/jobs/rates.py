@@ -1,0 +1,40 @@
+"""What a pair costs in seconds and bytes, learned from the shards that were made."""
+
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.jobs.tables import Rate
+
+# Weight of the newest shard: about the last ten shards count.
+NEWEST = 0.2
+
+
+def record_rate(
+    session: Session, request: dict[str, Any], pairs: int, seconds: float, size: int
+) -> None:
+    """Take a finished shard of ``pairs`` pairs into the averages of its model and resolution."""
+    dialect = session.get_bind().dialect.name
+    insert = (
+        (postgresql if dialect == "postgresql" else sqlite)
+        .insert(Rate)
+        .values(
+            model=request["model"],
+            resolution=request["resolution"],
+            seconds_per_pair=seconds / pairs,
+            bytes_per_pair=size / pairs,
+        )
+    )
+    new = insert.excluded
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=[Rate.model, Rate.resolution],
+            set_={
+                "seconds_per_pair": Rate.seconds_per_pair
+                + NEWEST * (new.seconds_per_pair - Rate.seconds_per_pair),
+                "bytes_per_pair": Rate.bytes_per_pair
+                + NEWEST * (new.bytes_per_pair - Rate.bytes_per_pair),
+            },
+        )
+    )

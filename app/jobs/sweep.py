@@ -1,0 +1,105 @@
+"""The sweeper's work: put right what no worker is left to put right."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select
+from sqlalchemy.orm import Session
+
+from app.clock import Clock, utc_now
+from app.database import Database
+from app.jobs.leases import note_failure
+from app.jobs.states import lock_job, settle
+from app.jobs.tables import Item, ItemState, Job, JobStatus
+from app.storage import Storage, job_prefix
+
+logger = logging.getLogger(__name__)
+
+WORKER_LOST = {
+    "code": "worker_lost",
+    "detail": "The worker stopped reporting before it had finished its part of the job.",
+}
+
+
+@dataclass
+class SweepReport:
+    """What one sweep did, and what waits afterwards."""
+
+    expired: int = 0  # leases that had run out
+    settled: int = 0  # jobs moved on: packing made ready, or cancelled
+    purged: int = 0  # deleted jobs whose bytes were removed
+    ready: int = 0  # items that wait for a worker now
+
+
+def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport:
+    """Return or fail items whose lease ran out, move stuck jobs on, remove what was deleted.
+
+    Safe at any time and from several processes at once: each job has a transaction of its own that
+    looks again, under the job's lock, before it changes anything.
+    """
+    report = SweepReport()
+    for job_id in _ids(db, select(Item.job_id).where(*_expired(clock())).distinct()):
+        report.expired += _end_expired_leases(db, job_id, clock)
+    begun = Job.status.in_((JobStatus.RUNNING, JobStatus.CANCELLING))
+    idle = ~_has_item(ItemState.READY, ItemState.LEASED)
+    for job_id in _ids(db, select(Job.id).where(begun, idle)):
+        report.settled += _settle(db, job_id, clock)
+    deleted = Job.deleted_at.is_not(None) & Job.purged_at.is_(None)
+    for job_id in _ids(db, select(Job.id).where(deleted, ~_has_item(ItemState.LEASED))):
+        report.purged += _purge(db, storage, job_id, clock)
+    with db.read() as session:
+        report.ready = count_ready(session)
+    return report
+
+
+def count_ready(session: Session) -> int:
+    """Number of items that wait for a worker."""
+    return session.scalar(select(func.count()).where(Item.state == ItemState.READY)) or 0
+
+
+def _ids(db: Database, statement: Select[str]) -> list[str]:
+    with db.read() as session:
+        return list(session.scalars(statement))
+
+
+def _has_item(*states: ItemState) -> ColumnElement[bool]:
+    return exists().where(Item.job_id == Job.id, Item.state.in_(states))
+
+
+def _expired(now: datetime) -> tuple[Any, ...]:
+    return Item.state == ItemState.LEASED, Item.lease_until < now
+
+
+def _end_expired_leases(db: Database, job_id: str, clock: Clock) -> int:
+    with db.write() as session:
+        job = lock_job(session, job_id)
+        expired = select(Item).where(Item.job_id == job_id, *_expired(clock()))
+        items = session.scalars(expired.order_by(Item.ordinal)).all()
+        for item in items:
+            note_failure(session, job, item, WORKER_LOST, clock())
+        return len(items)
+
+
+def _settle(db: Database, job_id: str, clock: Clock) -> bool:
+    with db.write() as session:
+        job = lock_job(session, job_id)
+        before = job.status
+        settle(session, job, clock())
+        return job.status != before
+
+
+def _purge(db: Database, storage: Storage, job_id: str, clock: Clock) -> bool:
+    """Remove the bytes, then the items. The job's row stays: its id is known as deleted."""
+    try:
+        storage.delete_prefix(job_prefix(job_id))
+    except Exception:
+        # One folder that cannot be removed must not hold up the others; the next sweep tries again.
+        logger.exception("The files of the deleted job %s could not be removed", job_id)
+        return False
+    with db.write() as session:
+        job = lock_job(session, job_id)
+        session.execute(delete(Item).where(Item.job_id == job_id))
+        job.purged_at = clock()
+    return True

@@ -1,0 +1,120 @@
+"""Tables of jobs, their items, and the rates measured from them.
+
+The rows are the truth about a job. A writer locks the job's row first and touches its items after,
+so writers of one job take turns and cannot deadlock.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base, UtcDateTime
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PACKAGING = "packaging"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+ACTIVE = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.PACKAGING})
+ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
+
+
+class ItemKind(StrEnum):
+    SHARD = "shard"
+    PACK = "pack"
+
+
+class ItemState(StrEnum):
+    WAITING = "waiting"  # for other items to be done
+    READY = "ready"
+    LEASED = "leased"
+    DONE = "done"
+    FAILED = "failed"
+    DROPPED = "dropped"  # its job ended without it
+
+
+OPEN = frozenset({ItemState.WAITING, ItemState.READY, ItemState.LEASED})
+
+
+class Job(Base):
+    """An order and everything known about it."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "status", "created_at"), Index(None, "created_at", "id"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(20))
+    request: Mapped[dict[str, Any]] = mapped_column(JSON)
+    package_digest: Mapped[str] = mapped_column(String(64))
+    count: Mapped[int]
+    shard_pairs: Mapped[int]
+    max_attempts: Mapped[int]
+    archive_key: Mapped[str | None] = mapped_column(String(200))
+    archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    archive_sha256: Mapped[str | None] = mapped_column(String(64))
+    environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    running_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    packaging_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancelling_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    def enter(self, status: JobStatus, now: datetime) -> None:
+        """Change the status and note when."""
+        self.status = status
+        setattr(self, f"{status}_at", now)
+
+
+class Item(Base):
+    """A piece of work that one worker does under one lease."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        Index(None, "job_id", "ordinal", unique=True),
+        Index(None, "job_id", "state", "ordinal"),
+        Index(None, "state", "lease_until"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    kind: Mapped[str] = mapped_column(String(20))
+    ordinal: Mapped[int]
+    first: Mapped[int]  # index of its first pair
+    count: Mapped[int]  # pairs
+    state: Mapped[str] = mapped_column(String(20))
+    attempt: Mapped[int] = mapped_column(default=0)  # claims so far: the fence of the current one
+    failures: Mapped[int] = mapped_column(default=0)
+    worker_id: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    progress: Mapped[int] = mapped_column(default=0)  # pairs finished in the current attempt
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class Rate(Base):
+    """What a pair of one model at one resolution costs, averaged over finished shards."""
+
+    __tablename__ = "rates"
+
+    model: Mapped[str] = mapped_column(String(200), primary_key=True)  # name@version
+    resolution: Mapped[int] = mapped_column(primary_key=True)
+    seconds_per_pair: Mapped[float]
+    bytes_per_pair: Mapped[float]

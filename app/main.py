@@ -1,0 +1,59 @@
+"""The API as an ASGI application: ``uvicorn --factory app.main:create_app``."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from app import __version__
+from app.body_limit import BodyLimit
+from app.datasets.routes import router as datasets
+from app.deps import open_services
+from app.errors import answer_with_problems
+from app.health.routes import router as health
+from app.openapi import describe_problems
+from app.registry.routes import router as registry
+from app.settings import Settings, get_settings
+
+DESCRIPTION = """
+Order labelled retinal images: pairs of a vessel map (the label) and the fundus photograph that
+shows exactly those vessels. Watch the job, look at its first pictures while it runs, download one
+zip that a training script reads as it is.
+
+Errors are `application/problem+json` (RFC 9457) throughout.
+"""
+
+TAGS = [
+    {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
+    {"name": "models", "description": "The models that orders can name."},
+    {"name": "operation", "description": "For those who run the service."},
+]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Its parts are opened, and the database is migrated, when it starts."""
+    settings = settings or get_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = await run_in_threadpool(open_services, settings)
+        yield
+        app.state.services.db.close()
+
+    app = FastAPI(
+        title="Fundusmith",
+        summary="Labelled retinal data sets, made to order",
+        description=DESCRIPTION.strip(),
+        version=__version__,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimit)
+    answer_with_problems(app)
+    describe_problems(app)
+    for router in (datasets, registry, health):
+        app.include_router(router)
+    return app

@@ -1,0 +1,95 @@
+"""The kinds of error the service answers with, as RFC 9457 problem types."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """One kind of error. Its documentation is served at its ``uri``."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+
+    @property
+    def uri(self) -> str:
+        return f"/problems/{self.slug}" if self.slug else "about:blank"
+
+
+MALFORMED_REQUEST = ProblemType(
+    "malformed-request",
+    400,
+    "The request could not be read",
+    "The body is not valid JSON in UTF-8. Nothing was done. 'detail' says where reading stopped.",
+)
+NOT_FOUND = ProblemType(
+    "not-found",
+    404,
+    "There is nothing here",
+    "No such data set, pair, model or path exists, or it has been deleted.",
+)
+METHOD_NOT_ALLOWED = ProblemType(
+    "method-not-allowed",
+    405,
+    "This path does not have this method",
+    "The header 'Allow' names the methods that the path has.",
+)
+NOT_READY = ProblemType(
+    "not-ready",
+    409,
+    "The job is not in a state that has this",
+    "What was asked for is made while the job runs, or when it has succeeded; a job that failed or "
+    "was cancelled will not have it. 'job_status' is what it is now.",
+)
+TOO_LARGE = ProblemType(
+    "too-large",
+    413,
+    "The request is too large",
+    "The body is longer than this path takes.",
+)
+UNSUPPORTED_MEDIA_TYPE = ProblemType(
+    "unsupported-media-type",
+    415,
+    "The body has the wrong type",
+    "Send JSON, with the header 'Content-Type: application/json'.",
+)
+RANGE_NOT_SATISFIABLE = ProblemType(
+    "range-not-satisfiable",
+    416,
+    "The range lies outside the file",
+    "The header 'Content-Range' gives the file's length in bytes.",
+)
+INVALID_REQUEST = ProblemType(
+    "invalid-request",
+    422,
+    "The request is not valid",
+    "Nothing was done. Each entry of 'errors' says what is wrong: in the body at the place that "
+    "'pointer' (a JSON pointer) names, or in the query or path parameter 'parameter'.",
+)
+INTERNAL_ERROR = ProblemType(
+    "internal-error",
+    500,
+    "The service made a mistake",
+    "The fault is the service's; its log says more. The same request may work later.",
+)
+UNAVAILABLE = ProblemType(
+    "unavailable",
+    503,
+    "The service is not ready",
+    "A part that the service needs cannot be reached. 'checks', if given, names each part's state.",
+)
+
+PROBLEM_TYPES = (
+    MALFORMED_REQUEST,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    NOT_READY,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    RANGE_NOT_SATISFIABLE,
+    INVALID_REQUEST,
+    INTERNAL_ERROR,
+    UNAVAILABLE,
+)
+BY_STATUS = {kind.status: kind for kind in PROBLEM_TYPES}

@@ -1,0 +1,78 @@
+"""The parts of a package.json that the service reads, and what it tells users of a model."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class TrainingData(BaseModel):
+    """The real pairs that a model was trained on."""
+
+    name: str
+    licence: str
+    attribution: str
+    url: str | None = None
+    images: list[str] = Field(default=[], description="Names of the photographs that were used.")
+
+
+class Expected(BaseModel):
+    """What a pair costs, as measured when the package was made."""
+
+    seconds_per_pair: float = Field(gt=0)
+    bytes_per_pair: float = Field(gt=0, description="Bytes in the archive.")
+    machine: str = Field(description="Where it was measured.")
+
+
+class PackagedFile(BaseModel):
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class PackageManifest(BaseModel):
+    """package.json. What only the networks need is not looked at here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: Literal["fundusmith-model/1"]
+    name: Name
+    version: Version
+    title: str
+    created: str
+    resolutions: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    licence: str
+    training_data: TrainingData
+    expected: Expected
+    metrics: dict[str, Any] = {}
+    files: dict[str, PackagedFile]
+
+
+class ModelLinks(BaseModel):
+    self: str
+    card: str | None = Field(description="The model card, Markdown.")
+    samples: str | None = Field(description="A sheet of sample pictures, PNG.")
+
+
+class Model(BaseModel):
+    """A model that orders can name."""
+
+    id: str = Field(description="name@version, as an order names it.", examples=["chase-256@1.0.0"])
+    name: Name
+    version: Version
+    title: str
+    default: bool = Field(description="Whether orders that name no model get this one.")
+    created: str
+    resolutions: list[int] = Field(description="Side lengths in pixels that it can make.")
+    licence: str
+    training_data: TrainingData
+    expected: Expected
+    metrics: dict[str, Any]
+    digest: Sha256 = Field(description="SHA-256 of the package's package.json.")
+    links: ModelLinks
+
+
+class ModelList(BaseModel):
+    data: list[Model]

@@ -1,0 +1,118 @@
+"""Every setting of the service, read from the environment (prefix ``FUNDUSMITH_``)."""
+
+import hashlib
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SOURCE_TREE = Path(__file__).resolve().parent.parent
+
+# sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
+LONGEST_SOCKET_PATH = 99
+
+
+class Settings(BaseSettings):
+    """The defaults run everything on one machine; each can be set as ``FUNDUSMITH_<NAME>``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FUNDUSMITH_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(
+        default=Path(".fundusmith"),
+        description="Folder for everything the embedded default keeps.",
+    )
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL; without it a SQLite file under data_dir."
+    )
+    broker_url: str | None = Field(
+        default=None,
+        description="Redis or Valkey URL; without it an embedded Valkey on a private unix socket.",
+    )
+    storage_url: str | None = Field(
+        default=None, description="file:///folder for the stored bytes; without it under data_dir."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
+    device: str = Field(
+        default="auto", description="Device of the networks: auto, cpu, cuda or cuda:N."
+    )
+    models_dir: Path = Field(
+        default=SOURCE_TREE / "models" / "packages",
+        description="Folder that holds one folder for each model package.",
+    )
+    default_model: str | None = Field(
+        default=None,
+        description="Model of orders that name none; without it chase-256, or the only one.",
+    )
+    lease_seconds: float = Field(
+        default=30, gt=0, description="How long a worker may be silent before its item is lost."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, description="Failures after which an item is given up."
+    )
+    shard_pairs: int = Field(default=32, ge=1, le=10_000, description="Pairs in one shard.")
+    sweep_seconds: float = Field(default=2, gt=0, description="Pause between two sweeps.")
+    max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
+
+    @field_validator("data_dir", "models_dir")
+    @classmethod
+    def _make_absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("sqlite", "postgresql+psycopg"):
+            raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("redis", "rediss", "redis+socket"):
+            raise ValueError("must start with redis://, rediss:// or redis+socket://")
+        return url
+
+    @field_validator("storage_url")
+    @classmethod
+    def _check_storage(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith("file:///"):
+            raise ValueError("must be an absolute folder such as file:///var/lib/fundusmith")
+        return url
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'fundusmith.sqlite3'}"
+
+    @property
+    def resolved_broker_url(self) -> str:
+        return self.broker_url or f"redis+socket://{quote(str(self.broker_socket))}"
+
+    @property
+    def resolved_storage_url(self) -> str:
+        return self.storage_url or (self.data_dir / "storage").as_uri()
+
+    @property
+    def broker_socket(self) -> Path:
+        """Unix socket of the embedded Valkey, moved to the temporary folder if it gets too long."""
+        socket = self.data_dir / "valkey.sock"
+        if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
+            return socket
+        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"fundusmith-{digest}" / "valkey.sock"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment once.
+
+    Raises:
+        pydantic.ValidationError: a setting has a value it cannot have; the error names it.
+    """
+    return Settings()

@@ -1,0 +1,72 @@
+"""A worker without networks: it makes plain-coloured pairs and packs real archives of them."""
+
+import io
+from typing import Any
+
+from PIL import Image
+
+from app.archive.layout import index_key, pair_names, segment_key
+from app.archive.pack import discard_segments, pack
+from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.deps import Services
+from app.jobs.leases import Claim, claim_next, complete
+from tests.app.packages import manifest
+
+ENVIRONMENT = {"torch": "2.13.0", "device": "cpu"}
+KINDS = ("image", "label", "mask")
+
+
+def picture(index: int, kind: str, side: int = 64) -> bytes:
+    """A PNG whose colour tells which pair and which picture of it this is."""
+    colour = (index, 0, 0) if kind == "image" else 255 * (index % 2)
+    file = io.BytesIO()
+    Image.new("RGB" if kind == "image" else "L", (side, side), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def make_items(services: Services, most: int | None = None) -> int:
+    """Do ready items until there are none, or ``most`` are done; returns how many were."""
+    done = 0
+    while done != most and (claim := claim_next(services.db, "a test")):
+        assert complete(services.db, claim, make(services, claim))
+        done += 1
+    return done
+
+
+def make(services: Services, claim: Claim) -> dict[str, Any]:
+    """Do one item and return its result."""
+    if claim.kind == "shard":
+        return _make_shard(services, claim)
+    archive = pack(
+        services.storage,
+        claim.job_id,
+        claim.ordinal,
+        claim.request,
+        manifest(),
+        claim.package_digest,
+    )
+    discard_segments(services.storage, claim.job_id, claim.ordinal)
+    return {"archive_key": archive.key, "bytes": archive.bytes, "sha256": archive.sha256}
+
+
+def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
+    job_id, ordinal = claim.job_id, claim.ordinal
+    records = []
+    with services.storage.write(segment_key(job_id, ordinal)) as file:
+        segment = SegmentWriter(file)
+        for index in range(claim.first, claim.first + claim.count):
+            names = pair_names(index, claim.request["count"])
+            image, label, mask = (
+                segment.add(name, picture(index, kind, claim.request["resolution"]))
+                for name, kind in zip(names, KINDS, strict=True)
+            )
+            records.append(PairRecord(index, index, 0.5, image, label, mask))
+    with services.storage.write(index_key(job_id, ordinal)) as file:
+        file.write(dump_index(ENVIRONMENT, records))
+    return {
+        "segment_key": segment_key(job_id, ordinal),
+        "index_key": index_key(job_id, ordinal),
+        "bytes": segment.size,
+        "seconds": 0.1 * claim.count,
+        "environment": ENVIRONMENT,
+    }

