@@ -40,6 +40,7 @@ class _Noise:
     """All that is random about a pair, drawn on the CPU from its seed alone."""
 
     latent: Tensor
+    mirrored: bool  # the other eye: mirrored maps are as real as those stage one was shown
     style: Tensor
     field: FieldOfView
 
@@ -108,6 +109,7 @@ class PairSampler:
         latent = torch.randn(self.package.vessel_config.latent, generator=generator)
         code = torch.randn(len(self._style_mean), generator=generator)
         place = torch.randn(3, generator=generator).clamp(-2, 2)
+        mirrored = bool(torch.rand((), generator=generator) < 0.5)
         config = self.package.sampling
         x, y, radius = (
             mean + deviation * float(value)
@@ -116,13 +118,16 @@ class PairSampler:
             )
         )
         style = self._style_mean + self._style_factor @ code
-        return _Noise(latent, style, FieldOfView(x, y, radius))
+        return _Noise(latent, mirrored, style, FieldOfView(x, y, radius))
 
     def draw_labels(self, noises: Sequence[_Noise]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Stage one for a full batch: labels and fields of view, uint8 [B, H, W] of 0 and 1."""
         with torch.inference_mode():
             latents = torch.stack([noise.latent for noise in noises]).to(self._device.name)
             shares = (self._vessels(latents)[:, 0].float().cpu().numpy() + 1) / 2
+        shares = np.stack(
+            [s[:, ::-1] if n.mirrored else s for s, n in zip(shares, noises, strict=True)]
+        )
         fields = np.stack([noise.field.draw(self.resolution) for noise in noises])
         labels = (shares > self.package.sampling.threshold) & fields
         cleaned = [without_specks(label, self.package.sampling) for label in labels]

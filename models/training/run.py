@@ -50,9 +50,8 @@ class Run(ABC):
     def restore_extra_state(self, state: dict[str, Any]) -> None:  # noqa: B027
         """Take back what :meth:`extra_state` gave."""
 
-    def set_learning_rate(self, rate: float) -> None:
-        for optimiser in self.optimisers.values():
-            optimiser.param_groups[0]["lr"] = rate
+    def set_learning_rate(self, optimiser: str, rate: float) -> None:
+        self.optimisers[optimiser].param_groups[0]["lr"] = rate
 
     def save(self, path: Path) -> None:
         """Write a checkpoint that :meth:`load` goes on from exactly."""

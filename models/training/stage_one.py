@@ -21,7 +21,7 @@ from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
 # is settled by 64 pixels.
-SHARES = {4: 0.3, 8: 1, 16: 5, 32: 14, 64: 26, 128: 27, 256: 27, 512: 30, 1024: 35}
+SHARES = {4: 0.3, 8: 1, 16: 5, 32: 20, 64: 32, 128: 25, 256: 20, 512: 20, 1024: 20}
 FADE = 0.3  # share of a resolution's time in which it fades in
 R1_EVERY = 8
 
@@ -31,6 +31,7 @@ class StageOneSettings:
     """Hyper-parameters of stage one; the defaults were found on 20 maps of 256 pixels."""
 
     learning_rate: float = 1e-3
+    discriminator_haste: float = 2.0  # its learning rate in the generator's (arXiv 1706.08500)
     r1_per_pixel: float = 4e-5  # R1 gamma a pixel: 0.04 at 32 px, 2.6 at 256 px (arXiv 2006.06676, C)
     average_images: float = 1000.0  # half-life of the weight average, in images
     batch: int = 8
@@ -120,9 +121,9 @@ class StageOne(Run):
         resolution, fade = self.schedule()
         count = self.batch(resolution)
         # Learning slows down at the end, so that the last averages are of like weights.
-        self.set_learning_rate(
-            self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
-        )
+        rate = self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
+        self.set_learning_rate("generator", rate)
+        self.set_learning_rate("discriminator", rate * self.settings.discriminator_haste)
         values = self._update_discriminator(count, resolution, fade)
         values["generator loss"] = self._update_generator(count, resolution, fade)
         average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))

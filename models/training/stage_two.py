@@ -100,9 +100,9 @@ class StageTwo(Run):
     def step(self) -> dict[str, float]:
         """One update of each network; returns the values to log."""
         # Constant for the first half, then down to zero, as in pix2pixHD.
-        self.set_learning_rate(
-            self.settings.learning_rate * min(1.0, max(0.02, 2 * (1 - self.budget.progress)))
-        )
+        rate = self.settings.learning_rate * min(1.0, max(0.02, 2 * (1 - self.budget.progress)))
+        for name in self.optimisers:
+            self.set_learning_rate(name, rate)
         count = self.settings.batch * self.device.batch_factor
         photos, vessels, field = self.batch(count)
         foreign = self.steps % self.settings.foreign_style_every == 0

@@ -1,0 +1,45 @@
+# Each target does all the set-up it needs on a machine with Python 3.11 or newer, make and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PAIRS ?= ../shared/data/CHASE_DB1
+RUN ?= runs/chase-256
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test bench lint train openapi clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# torch is installed first and by its exact version, so that a CPU build at hand is taken.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0 numpy --constraint constraints.txt
+	$(BIN)/pip install --quiet --editable '.[embedded,worker,test]' --constraint constraints.txt
+	touch $@
+
+run: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
+	$(BIN)/fundusmith up
+
+demo: $(READY) ## order 16 pairs of 256 px; leaves demo/dataset.zip and demo/preview.png
+	$(BIN)/fundusmith demo
+
+test: $(READY) ## every test, with real servers and processes
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(READY) ## pairs a second of the service against the bare sampling loop, ms a stage
+	$(BIN)/python -m bench $(ARGS)
+
+lint: $(READY) ## style, types and the import contract
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+train: $(READY) ## train both stages on PAIRS into RUN; ARGS="--minutes 60 ..."
+	$(BIN)/python -m models.training --pairs $(PAIRS) --run $(RUN) $(ARGS)
+
+openapi: $(READY) ## write openapi.json anew
+	$(BIN)/python -m app.openapi
+
+clean: ## remove the virtual environment and what runs left
+	rm -rf $(VENV) .fundusmith demo

@@ -1,0 +1,153 @@
+"""The files that the service itself adds to an archive: card, manifest, metadata.
+
+They speak of the order and the package only, never of the job, the time or the worker, so that the
+same order gives the same bytes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.archive.layout import MANIFEST, METADATA, SPLIT_FOLDER
+from app.archive.segment import PairRecord
+
+FORMAT = "fundusmith-dataset/1"
+
+# Licence ids that the Hugging Face hub knows and that a package is likely to carry.
+HUB_LICENCES = {"cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
+
+SIZE_CATEGORIES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+)
+
+
+def metadata_line(record: PairRecord) -> bytes:
+    """A line of metadata.jsonl; keys that end in ``file_name`` become image columns on loading."""
+    image, label, mask = (entry.name.removeprefix(SPLIT_FOLDER) for entry in record.entries)
+    line = {
+        "file_name": image,
+        "label_file_name": label,
+        "mask_file_name": mask,
+        "index": record.index,
+        "seed": record.seed,
+        "vessel_share": record.vessel_share,
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+def manifest_head(
+    order: Mapping[str, Any],
+    package: Mapping[str, Any],
+    package_digest: str,
+    environments: Sequence[Mapping[str, Any]],
+) -> bytes:
+    """The manifest up to and without its two long members, ``seeds`` and ``files``."""
+    pairs = order["count"]
+    head = {
+        "format": FORMAT,
+        "order": {name: order[name] for name in ("count", "resolution", "model", "seed")},
+        "package": {
+            "name": package["name"],
+            "version": package["version"],
+            "digest": package_digest,
+            "licence": package["licence"],
+        },
+        "environments": environments,
+        "counts": {"pairs": pairs, "images": pairs, "labels": pairs, "masks": pairs},
+    }
+    return json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}").encode()
+
+
+def manifest_file(name: str, sha256: str) -> bytes:
+    """A member of the manifest's ``files``."""
+    return f'    "{name}": "{sha256}"'.encode()
+
+
+def card(order: Mapping[str, Any], package: Mapping[str, Any]) -> str:
+    """README.md: the data set card, with the head that the Hugging Face hub and library read."""
+    count, resolution = order["count"], order["resolution"]
+    training_data = package["training_data"]
+    licence = package["licence"]
+    if licence.lower() in HUB_LICENCES:
+        licence_head = f"license: {licence.lower()}"
+    else:
+        licence_head = f"license: other\nlicense_name: {json.dumps(licence)}"
+    size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
+    title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
+    return f"""\
+---
+{licence_head}
+pretty_name: {json.dumps(title)}
+size_categories:
+- {size}
+task_categories:
+- image-segmentation
+- image-to-image
+task_ids:
+- semantic-segmentation
+tags:
+- synthetic
+- medical
+- retina
+- fundus
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: {SPLIT_FOLDER}**
+---
+
+# {title}
+
+Each pair is a fundus photograph and the map of exactly the vessels it shows. Both were drawn by
+neural networks: no picture here is of a real eye.
+
+| | |
+|---|---|
+| Pairs | {count} |
+| Size | {resolution} x {resolution} px |
+| Model | {package["name"]}, version {package["version"]} |
+| Seed of the order | {order["seed"]} |
+| Licence | {licence} |
+
+## Files
+
+- `{SPLIT_FOLDER}images/`: the photographs, RGB, 8 bit.
+- `{SPLIT_FOLDER}labels/`: the vessels, one channel, 0 or 255.
+- `{SPLIT_FOLDER}masks/`: the field of view, one channel, 0 or 255; the photograph is black outside.
+- `{METADATA}`: a line a pair: file names, index, seed, and the share of the field of
+  view that is vessel (0 to 1).
+- `{MANIFEST}`: the order, the model's digest, the software that drew the pairs, each pair's
+  seed, and the SHA-256 of each file.
+
+## How to load
+
+```python
+from datasets import load_dataset
+
+pairs = load_dataset("imagefolder", data_dir="path/to/this/folder", split="train")
+pairs[0]["image"], pairs[0]["label"], pairs[0]["mask"]
+```
+
+## Intended use
+
+To train and to test programs that segment retinal vessels, most of all together with real
+photographs: as additional training data, or as a first stage before real ones.
+
+## Limits
+
+- Synthetic. Not for diagnosis, and no substitute for a test on real photographs.
+- The pairs show no more variety than the real ones the model learnt from: their cameras, their
+  people, their diseases.
+- The labels are exact for the drawn vessels, not an expert's reading of a photograph.
+
+## Where it comes from
+
+The model was trained on {training_data["name"]} ({training_data["url"]}),
+licence {training_data["licence"]}. {training_data["attribution"]}
+
+The same order to the same model, with the software that `{MANIFEST}` names, gives the same bytes.
+"""

@@ -1,0 +1,161 @@
+"""Packing: segments placed one after another, then the archive's own files and its directory.
+
+No picture is read for it; the indexes say all there is to know. What grows with the order
+(metadata, manifest, directory) is gathered in files that spill from memory to disk.
+"""
+
+import hashlib
+import shutil
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from app.archive.contents import card, manifest_file, manifest_head, metadata_line
+from app.archive.layout import (
+    MANIFEST,
+    METADATA,
+    README,
+    archive_key,
+    index_key,
+    offsets_key,
+    segment_key,
+    tail_key,
+)
+from app.archive.records import central_record, end_records
+from app.archive.segment import CHUNK, Entry, PairRecord, SegmentWriter, read_index
+from app.storage import Storage
+
+SPILL_BYTES = 8 << 20
+
+
+class ArchiveError(Exception):
+    """The segments in storage do not add up to the order; the message names the shard."""
+
+
+@dataclass(frozen=True)
+class PackedArchive:
+    key: str
+    bytes: int
+    sha256: str
+
+
+def pack(
+    storage: Storage,
+    job_id: str,
+    shards: int,
+    order: Mapping[str, Any],
+    package: Mapping[str, Any],
+    package_digest: str,
+    on_progress: Callable[[int], None] = lambda pairs: None,
+) -> PackedArchive:
+    """Writes the archive of a job whose ``shards`` segments are all there.
+
+    ``order`` has count, resolution, model and seed; ``package`` is the parsed package.json.
+    ``on_progress`` gets the number of pairs done and may raise to stop. Segments stay in storage.
+    Raises ArchiveError, or StorageKeyError where a segment or index is missing.
+    """
+    segments = [segment_key(job_id, ordinal) for ordinal in range(shards)]
+    with ExitStack() as files:
+        tables = _Tables(files)
+        for ordinal, segment in enumerate(segments):
+            data_end = tables.add_index(storage.read(index_key(job_id, ordinal)), ordinal)
+            if storage.size(segment) != data_end:
+                raise ArchiveError(
+                    f"{segment} has {storage.size(segment)} bytes where its index says {data_end}"
+                )
+        if tables.pairs != order["count"]:
+            raise ArchiveError(f"{tables.pairs} pairs in {shards} shards, ordered {order['count']}")
+        head = manifest_head(order, package, package_digest, tables.environments)
+        with storage.write(tail_key(job_id)) as tail:
+            tables.write_tail(tail, card(order, package).encode(), head)
+    with storage.write(offsets_key(job_id)) as file:
+        file.write(struct.pack(f"<{shards}Q", *tables.offsets))
+    key = archive_key(job_id)
+    storage.concatenate(key, [*segments, tail_key(job_id)])
+    storage.delete(tail_key(job_id))
+
+    size, done, digest = storage.size(key), 0, hashlib.sha256()
+    for chunk in storage.stream(key, 0, size, CHUNK):
+        digest.update(chunk)
+        done += len(chunk)
+        on_progress(order["count"] * done // size)
+    return PackedArchive(key, size, digest.hexdigest())
+
+
+def discard_segments(storage: Storage, job_id: str, shards: int) -> None:
+    """Drops what the archive now holds; the indexes stay, single pairs are found by them."""
+    for ordinal in range(shards):
+        storage.delete(segment_key(job_id, ordinal))
+
+
+class _Tables:
+    """What accumulates over the indexes: directory, metadata and the manifest's long members."""
+
+    def __init__(self, files: ExitStack) -> None:
+        def open_file() -> IO[bytes]:
+            return files.enter_context(SpooledTemporaryFile(SPILL_BYTES))
+
+        self._directory, self._metadata = open_file(), open_file()
+        self._seeds, self._digests, self._manifest = open_file(), open_file(), open_file()
+        self.environments: list[dict[str, Any]] = []
+        self.offsets: list[int] = []  # of each segment in the archive
+        self.pairs = 0
+        self._entries = 0
+        self._size = 0  # of all segments so far
+
+    def add_index(self, index: bytes, ordinal: int) -> int:
+        """Takes the next shard's index; returns the bytes its segment must have."""
+        environment, records = read_index(index)
+        if environment not in self.environments:
+            self.environments.append(environment)
+        self.offsets.append(self._size)
+        segment_bytes = 0
+        for record in records:
+            if record.index != self.pairs:
+                raise ArchiveError(
+                    f"shard {ordinal} has pair {record.index} in the place of pair {self.pairs}"
+                )
+            self._add_pair(record)
+            segment_bytes = record.entries[-1].end
+        self._size += segment_bytes
+        return segment_bytes
+
+    def _add_pair(self, record: PairRecord) -> None:
+        self._metadata.write(metadata_line(record))
+        self._seeds.write(b"%s\n    %d" % (b"," if self.pairs else b"", record.seed))
+        for entry in record.entries:
+            self._add_to_directory(entry)
+            self._digests.write(b",\n" + manifest_file(entry.name, entry.sha256))
+        self.pairs += 1
+
+    def _add_to_directory(self, entry: Entry) -> None:
+        offset = self._size + entry.offset
+        self._directory.write(central_record(entry.name, entry.crc32, entry.size, offset))
+        self._entries += 1
+
+    def write_tail(self, file: IO[bytes], readme: bytes, head: bytes) -> None:
+        """Writes the archive's own files, its directory and its end."""
+        tail = SegmentWriter(file)
+        own = [tail.add(README, readme), tail.add_file(METADATA, self._metadata)]
+        self._write_manifest(head, own)
+        for entry in [*own, tail.add_file(MANIFEST, self._manifest)]:
+            self._add_to_directory(entry)
+        directory_bytes = self._directory.tell()
+        _copy(self._directory, file)
+        file.write(end_records(self._entries, self._size + tail.size, directory_bytes))
+
+    def _write_manifest(self, head: bytes, own: list[Entry]) -> None:
+        self._manifest.write(head + b',\n  "seeds": [')
+        _copy(self._seeds, self._manifest)
+        self._manifest.write(b'\n  ],\n  "files": {\n')
+        self._manifest.write(b",\n".join(manifest_file(entry.name, entry.sha256) for entry in own))
+        _copy(self._digests, self._manifest)
+        self._manifest.write(b"\n  }\n}\n")
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    source.seek(0)
+    shutil.copyfileobj(source, target, CHUNK)

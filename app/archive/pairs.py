@@ -1,0 +1,39 @@
+"""One picture of an order, by a range read: from its segment at first, later from the archive."""
+
+import struct
+from typing import Literal
+
+from app.archive.layout import index_key, offsets_key, segment_key
+from app.archive.segment import Entry, read_index
+from app.storage import Storage, StorageKeyError
+
+Which = Literal["image", "label", "mask"]
+
+
+class PairNotReady(Exception):
+    """The shard that holds the pair has not been written yet."""
+
+
+def read_pair(
+    storage: Storage,
+    job_id: str,
+    shard_pairs: int,
+    index: int,
+    which: Which,
+    archive_key: str | None,
+) -> bytes:
+    """The PNG of pair ``index``: its image, label or mask.
+
+    ``shard_pairs`` is the job's number of pairs a shard; ``archive_key`` is None until the job is
+    packed. Raises PairNotReady.
+    """
+    ordinal, place = divmod(index, shard_pairs)
+    try:
+        _, records = read_index(storage.read(index_key(job_id, ordinal)))
+        entry: Entry = getattr(list(records)[place], which)
+        if archive_key is None:
+            return storage.read(segment_key(job_id, ordinal), entry.data_offset, entry.size)
+        (segment_offset,) = struct.unpack("<Q", storage.read(offsets_key(job_id), 8 * ordinal, 8))
+        return storage.read(archive_key, segment_offset + entry.data_offset, entry.size)
+    except StorageKeyError as error:
+        raise PairNotReady(f"pair {index} is not there yet") from error

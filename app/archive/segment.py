@@ -1,0 +1,104 @@
+"""A segment: a run of zip entries exactly as they will stand in the archive, and its index.
+
+The index is JSON lines: first the environment that made the shard, then a line a pair. It holds all
+that packing needs, so that packing reads no picture.
+"""
+
+import hashlib
+import json
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+from app.archive.records import local_header
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stored file. ``offset`` (bytes) is that of its local header within the segment."""
+
+    name: str
+    crc32: int
+    size: int
+    offset: int
+    header_bytes: int
+    sha256: str
+
+    @property
+    def data_offset(self) -> int:
+        return self.offset + self.header_bytes
+
+    @property
+    def end(self) -> int:
+        return self.data_offset + self.size
+
+
+@dataclass(frozen=True)
+class PairRecord:
+    """What the index says of one pair; ``vessel_share`` (0 to 1) is that of its field of view."""
+
+    index: int
+    seed: int
+    vessel_share: float
+    image: Entry
+    label: Entry
+    mask: Entry
+
+    @property
+    def entries(self) -> tuple[Entry, Entry, Entry]:
+        """In the order in which they stand in the archive."""
+        return self.image, self.label, self.mask
+
+
+class SegmentWriter:
+    """Appends entries to a binary file that need not be seekable."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = 0
+
+    def add(self, name: str, data: bytes) -> Entry:
+        entry = self._begin(name, zlib.crc32(data), len(data), hashlib.sha256(data).hexdigest())
+        self._file.write(data)
+        return entry
+
+    def add_file(self, name: str, source: IO[bytes]) -> Entry:
+        """Adds a seekable file of any length; reads it twice, since the header comes first."""
+        crc32, size, digest = 0, 0, hashlib.sha256()
+        source.seek(0)
+        while chunk := source.read(CHUNK):
+            crc32, size = zlib.crc32(chunk, crc32), size + len(chunk)
+            digest.update(chunk)
+        entry = self._begin(name, crc32, size, digest.hexdigest())
+        source.seek(0)
+        shutil.copyfileobj(source, self._file, CHUNK)
+        return entry
+
+    def _begin(self, name: str, crc32: int, size: int, sha256: str) -> Entry:
+        header = local_header(name, crc32, size)
+        self._file.write(header)
+        entry = Entry(name, crc32, size, self.size, len(header), sha256)
+        self.size = entry.end
+        return entry
+
+
+def dump_index(environment: dict[str, Any], records: Sequence[PairRecord]) -> bytes:
+    lines = [environment, *(asdict(record) for record in records)]
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
+def read_index(data: bytes) -> tuple[dict[str, Any], Iterator[PairRecord]]:
+    """The environment and the pairs of an index, in the order of the segment."""
+    environment, *pairs = data.splitlines()
+    return json.loads(environment), (_read_record(line) for line in pairs)
+
+
+def _read_record(line: bytes) -> PairRecord:
+    fields = json.loads(line)
+    for which in ("image", "label", "mask"):
+        fields[which] = Entry(**fields[which])
+    return PairRecord(**fields)

@@ -1,0 +1,93 @@
+"""Small orders written to a real storage folder, without networks."""
+
+import io
+import random
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from app.archive.layout import index_key, pair_names, segment_key
+from app.archive.pack import PackedArchive, pack
+from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.storage import FolderStorage
+
+ENVIRONMENT = {"torch": "2.13.0", "device": "cpu", "precision": "float32"}
+PACKAGE = {
+    "name": "tiny-8",
+    "version": "1.0.0",
+    "licence": "CC-BY-4.0",
+    "training_data": {
+        "name": "CHASE_DB1",
+        "licence": "CC-BY-4.0",
+        "attribution": "By its authors.",
+        "url": "https://example.org/chase",
+    },
+}
+DIGEST = "d1" * 32
+
+
+def order(count: int) -> dict[str, Any]:
+    return {"count": count, "resolution": 8, "model": "tiny-8@1.0.0", "seed": 5}
+
+
+def png(index: int, which: int) -> bytes:
+    noise = random.Random(3 * index + which)
+    mode, channels = ("RGB", 3) if which == 0 else ("L", 1)
+    file = io.BytesIO()
+    Image.frombytes(mode, (8, 8), noise.randbytes(64 * channels)).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_shard(
+    storage: FolderStorage,
+    job_id: str,
+    ordinal: int,
+    pairs: range,
+    count: int,
+    picture: Callable[[int, int], bytes] = png,
+) -> None:
+    with storage.write(segment_key(job_id, ordinal)) as file:
+        segment = SegmentWriter(file)
+        records = [
+            PairRecord(
+                index,
+                seed=2**62 + index,
+                vessel_share=index / count,
+                **{
+                    which: segment.add(name, picture(index, place))
+                    for place, (which, name) in enumerate(
+                        zip(("image", "label", "mask"), pair_names(index, count), strict=True)
+                    )
+                },
+            )
+            for index in pairs
+        ]
+    with storage.write(index_key(job_id, ordinal)) as file:
+        file.write(dump_index(ENVIRONMENT, records))
+
+
+def write_shards(
+    storage: FolderStorage,
+    job_id: str,
+    count: int,
+    shard_pairs: int,
+    picture: Callable[[int, int], bytes] = png,
+) -> int:
+    """Writes all shards of an order; returns their number."""
+    firsts = range(0, count, shard_pairs)
+    for ordinal, first in enumerate(firsts):
+        pairs = range(first, min(first + shard_pairs, count))
+        write_shard(storage, job_id, ordinal, pairs, count, picture)
+    return len(firsts)
+
+
+def make_archive(
+    storage: FolderStorage,
+    job_id: str,
+    count: int,
+    shard_pairs: int,
+    picture: Callable[[int, int], bytes] = png,
+) -> PackedArchive:
+    shards = write_shards(storage, job_id, count, shard_pairs, picture)
+    return pack(storage, job_id, shards, order(count), PACKAGE, DIGEST)

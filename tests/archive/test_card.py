@@ -1,0 +1,79 @@
+"""The data set card and how Hugging Face datasets loads the unpacked archive."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from app.archive.contents import card
+from app.storage import FolderStorage
+from tests.archive.orders import PACKAGE, make_archive, order, png
+
+datasets = pytest.importorskip("datasets")
+
+
+@pytest.fixture
+def unpacked(storage: FolderStorage, tmp_path: Path) -> Path:
+    archive = make_archive(storage, "job", count=5, shard_pairs=2)
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(storage.root / archive.key) as opened:
+        opened.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize("by", ["imagefolder", "card"])
+def test_load_dataset(
+    unpacked: Path, tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    where = {"path": str(unpacked)}
+    if by == "imagefolder":
+        where = {"path": "imagefolder", "data_dir": str(unpacked)}
+    pairs = datasets.load_dataset(**where, split="train", cache_dir=str(tmp_path / "cache"))
+    assert sorted(pairs.column_names) == [
+        "image", "index", "label", "mask", "seed", "vessel_share",
+    ]  # fmt: skip
+    assert pairs.num_rows == 5
+    for index, row in enumerate(pairs):
+        for place, which in enumerate(("image", "label", "mask")):
+            expected = Image.open(io.BytesIO(png(index, place)))
+            assert row[which].mode == expected.mode
+            np.testing.assert_array_equal(np.asarray(row[which]), np.asarray(expected))
+        assert row["seed"] == 2**62 + index
+
+
+def head_of(text: str) -> dict:
+    _, head, _ = text.split("---\n", 2)
+    return yaml.safe_load(head)
+
+
+@pytest.mark.parametrize(
+    ("count", "category"),
+    [
+        (1, "n<1K"),
+        (999, "n<1K"),
+        (1_000, "1K<n<10K"),
+        (10_000, "10K<n<100K"),
+        (100_000, "100K<n<1M"),
+        (1_000_000, "1M<n<10M"),
+    ],
+)
+def test_size_category(count: int, category: str) -> None:
+    assert head_of(card(order(count), PACKAGE))["size_categories"] == [category]
+
+
+def test_licence_and_attribution() -> None:
+    text = card(order(3), PACKAGE)
+    assert head_of(text)["license"] == "cc-by-4.0"
+    assert PACKAGE["training_data"]["attribution"] in text
+    assert "Not for diagnosis" in text
+
+
+def test_licence_that_the_hub_does_not_know() -> None:
+    head = head_of(card(order(3), PACKAGE | {"licence": 'In-house: "research only"'}))
+    assert head["license"] == "other"
+    assert head["license_name"] == 'In-house: "research only"'

@@ -1,0 +1,21 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.package import write_tiny_package
+from tests.service.running import RunningService
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages")
+    write_tiny_package(folder / "tiny")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[RunningService]:
+    """One service for all tests of a module."""
+    with RunningService(tmp_path_factory.mktemp("service"), models_dir) as service:
+        yield service

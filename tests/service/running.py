@@ -1,0 +1,96 @@
+"""The whole service as a user starts it: real processes, on a tiny model."""
+
+import os
+import re
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from app.client import Client, Job
+from app.local_service import local_service
+from app.settings import Settings
+from tests.waiting import wait_until
+
+STARTED = r"{} started \(process (\d+)\)"
+
+# Leases are short, so that the tests of lost work are; and many times longer than a batch takes.
+SETTINGS = {"device": "cpu", "lease_seconds": 3, "sweep_seconds": 0.2}
+
+
+class RunningService:
+    """``fundusmith up`` with a data folder of its own, from entry to exit."""
+
+    def __init__(
+        self, data_dir: Path, models_dir: Path, shard_pairs: int = 8, **others: Any
+    ) -> None:
+        settings = SETTINGS | {
+            "data_dir": data_dir,
+            "models_dir": models_dir,
+            "shard_pairs": shard_pairs,
+            **others,
+        }
+        self.settings = Settings(**settings)
+        self.environment = {
+            f"FUNDUSMITH_{name.upper()}": str(value) for name, value in settings.items()
+        }
+        self.log = data_dir / f"service-{shard_pairs}.log"
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        service = self._exit.enter_context(local_service(self.environment, self.log))
+        self.address, self.process = service.address, service.process
+        self.client = self._exit.enter_context(Client(self.address))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+        if error is not None:
+            print(self.output())  # noqa: T201  pytest shows it with the failure
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def pid(self, name: str) -> int:
+        """The process that is now the service's ``name``: broker, api, worker or sweeper."""
+        return int(re.findall(STARTED.format(name), self.output())[-1])
+
+    def kill(self, name: str) -> None:
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def finish(self, job: Job, **arguments: Any) -> Job:
+        return self.client.wait(job["id"], poll_seconds=0.05, timeout=120, **arguments)
+
+    def succeed(self, job: Job) -> Job:
+        job = self.finish(job)
+        assert job["status"] == "succeeded", job
+        return job
+
+    def wait_for_pairs(self, job: Job, pairs: int) -> None:
+        """Returns once so many pairs are made and the rest is not."""
+
+        def made() -> bool:
+            now = self.client.job(job["id"])
+            assert now["status"] in ("queued", "running"), f"too late: {now}"
+            return now["progress"]["generated"] >= pairs
+
+        wait_until(made)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs (one that only waits for its parent to notice does not)."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

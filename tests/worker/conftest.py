@@ -1,0 +1,62 @@
+"""A database, a storage folder, a tiny model and orders, as a worker finds them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.database import Database
+from app.jobs.leases import Claim, claim_next
+from app.jobs.orders import create_job
+from app.settings import Settings
+from app.storage import FolderStorage
+from models.package import ModelPackage, load_package, write_tiny_package
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "storage")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, models_dir=tmp_path / "packages", device="cpu")
+
+
+@pytest.fixture
+def package(settings: Settings) -> ModelPackage:
+    """A tiny package in the folder of packages."""
+    return load_package(write_tiny_package(settings.models_dir / "tiny"))
+
+
+@pytest.fixture
+def order(db: Database, package: ModelPackage) -> dict[str, Any]:
+    """The arguments of an order of 10 pairs in shards of 4."""
+    return {
+        "request": {
+            "count": 10,
+            "resolution": package.resolution,
+            "model": f"{package.name}@{package.version}",
+            "seed": 7,
+        },
+        "package_digest": package.digest,
+        "shard_pairs": 4,
+    }
+
+
+@pytest.fixture
+def claim(db: Database, order: dict[str, Any]) -> Claim:
+    """The first shard of an order, in the hands of this test."""
+    create_job(db, **order)
+    claim = claim_next(db, "this test")
+    assert claim is not None
+    return claim

@@ -1,0 +1,88 @@
+"""The engine: what it writes is what the sampler drew, pair for pair."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.archive.pairs import read_pair
+from app.archive.segment import read_index
+from app.jobs.leases import Claim
+from app.storage import FolderStorage
+from models.package import ModelPackage
+from models.sampling import PairSampler, pair_seed
+from worker.engine import run_shard
+
+
+@pytest.fixture
+def sampler(package: ModelPackage) -> PairSampler:
+    return PairSampler(package, "cpu")
+
+
+def decode(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def no_report(pairs: int) -> None:
+    pass
+
+
+def test_pairs_are_those_of_the_sampler(
+    claim: Claim, sampler: PairSampler, storage: FolderStorage
+) -> None:
+    claim = dataclasses.replace(claim, first=4, ordinal=1)
+    result = run_shard(claim, sampler, storage, no_report)
+    for index in range(4, 8):
+        (pair,) = sampler.sample([pair_seed(7, index)])
+        for which in ("image", "label", "mask"):
+            png = read_pair(storage, claim.job_id, 4, index, which, None)
+            np.testing.assert_array_equal(decode(png), getattr(pair, which))
+    assert result["bytes"] == storage.size(result["segment_key"])
+    assert result["seconds"] > 0
+
+
+def test_index(claim: Claim, sampler: PairSampler, storage: FolderStorage) -> None:
+    claim = dataclasses.replace(claim, count=6)  # a full batch and a part of one
+    result = run_shard(claim, sampler, storage, no_report)
+    environment, records = read_index(storage.read(result["index_key"]))
+    records = list(records)
+    assert environment == result["environment"]
+    assert sampler.environment.items() <= environment.items()
+    assert [record.index for record in records] == list(range(6))
+    assert [record.seed for record in records] == [pair_seed(7, index) for index in range(6)]
+    (pair,) = sampler.sample([records[5].seed])
+    assert records[5].vessel_share == pair.vessel_share
+
+
+def test_same_bytes_again_and_from_other_shards(
+    claim: Claim, sampler: PairSampler, storage: FolderStorage
+) -> None:
+    whole = dataclasses.replace(claim, job_id="whole", count=7)
+    result = run_shard(whole, sampler, storage, no_report)
+    parts = b""
+    for ordinal, (first, count) in enumerate([(0, 1), (1, 5), (6, 1)]):
+        part = dataclasses.replace(claim, job_id="parts", ordinal=ordinal, first=first, count=count)
+        parts += storage.read(run_shard(part, sampler, storage, no_report)["segment_key"])
+    assert parts == storage.read(result["segment_key"])
+
+
+def test_progress(claim: Claim, sampler: PairSampler, storage: FolderStorage) -> None:
+    claim = dataclasses.replace(claim, count=40)
+    seen: list[int] = []
+    run_shard(claim, sampler, storage, seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 40
+    assert len(set(seen)) > 2
+
+
+def test_interruption_leaves_nothing(
+    claim: Claim, sampler: PairSampler, storage: FolderStorage
+) -> None:
+    def stop(pairs: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run_shard(claim, sampler, storage, stop)
+    assert storage.list() == []

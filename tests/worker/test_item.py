@@ -1,0 +1,189 @@
+"""Items from claim to result, with a real database, storage and networks, and what can go wrong."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.database import Database
+from app.jobs.leases import Claim, claim_next, release
+from app.jobs.orders import create_job, request_cancel
+from app.jobs.tables import Item, Job
+from app.settings import Settings
+from app.storage import FolderStorage
+from models.package import MANIFEST, VESSEL_WEIGHTS, ModelPackage
+from worker.item import BUG, Worker, explain, shard_number
+
+Order = dict[str, Any]
+
+
+@pytest.fixture
+def worker(settings: Settings, db: Database, storage: FolderStorage) -> Worker:
+    return Worker(settings, db, storage)
+
+
+def job_of(db: Database, job_id: str) -> Job:
+    with db.read() as session:
+        return session.get_one(Job, job_id)
+
+
+def states(db: Database, job_id: str) -> list[str]:
+    with db.read() as session:
+        query = select(Item.state).where(Item.job_id == job_id).order_by(Item.ordinal)
+        return [str(state) for state in session.scalars(query)]
+
+
+def finish(worker: Worker) -> int:
+    """Works until nothing is left to do; returns the number of items."""
+    items = 0
+    while worker.work():
+        items += 1
+        assert items < 100, "the worker finds no end"
+    return items
+
+
+def test_order_from_first_shard_to_archive(
+    worker: Worker, db: Database, storage: FolderStorage, order: Order
+) -> None:
+    job_id = create_job(db, **order)
+    assert finish(worker) == 4  # three shards and the packing
+    job = job_of(db, job_id)
+    assert job.status == "succeeded"
+    data = storage.read(job.archive_key)
+    assert len(data) == job.archive_bytes
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["order"] == order["request"]
+    assert manifest["environments"] == [job.environment]
+    assert not any(key.endswith(".segment") for key in storage.list())
+
+
+def test_nothing_to_do(worker: Worker) -> None:
+    assert not worker.work()
+
+
+def test_stopping_worker_takes_nothing(
+    settings: Settings, db: Database, storage: FolderStorage, order: Order
+) -> None:
+    job_id = create_job(db, **order)
+    assert not Worker(settings, db, storage, stopping=lambda: True).work()
+    assert states(db, job_id) == ["ready", "ready", "ready", "waiting"]
+
+
+def test_shard_in_hand_is_given_back(
+    settings: Settings, db: Database, storage: FolderStorage, order: Order
+) -> None:
+    job_id = create_job(db, **order)
+    answers = iter([False, True])  # asked to stop after the claim
+    worker = Worker(settings, db, storage, stopping=lambda: next(answers, True))
+    assert worker.work()
+    assert states(db, job_id) == ["ready", "ready", "ready", "waiting"]
+    assert job_of(db, job_id).error is None
+    assert storage.list() == []
+
+
+def test_cancelled_job_ends(worker: Worker, db: Database, order: Order) -> None:
+    job_id = create_job(db, **order)
+    worker.work()
+    request_cancel(db, job_id)
+    assert finish(worker) == 0
+    assert job_of(db, job_id).status == "cancelled"
+
+
+def test_package_replaced_after_the_order(
+    worker: Worker, db: Database, settings: Settings, order: Order, package: ModelPackage
+) -> None:
+    job_id = create_job(db, **order)
+    path = settings.models_dir / "tiny" / MANIFEST
+    path.write_text(json.dumps(dict(package.manifest, title="Another title")))
+    finish(worker)
+    job = job_of(db, job_id)
+    assert (job.status, job.error["code"]) == ("failed", "model_changed")
+    assert "tiny-64@0.0.1" in job.error["detail"]
+
+
+def test_package_gone(worker: Worker, db: Database, settings: Settings, order: Order) -> None:
+    job_id = create_job(db, **order)
+    (settings.models_dir / "tiny" / MANIFEST).unlink()
+    finish(worker)
+    assert job_of(db, job_id).error["code"] == "model_missing"
+
+
+def test_damaged_package_is_named_without_its_place(
+    worker: Worker, db: Database, settings: Settings, order: Order
+) -> None:
+    job_id = create_job(db, **order)
+    weights = settings.models_dir / "tiny" / VESSEL_WEIGHTS
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    finish(worker)
+    error = job_of(db, job_id).error
+    assert error["code"] == "model_damaged"
+    assert VESSEL_WEIGHTS in error["detail"]
+    assert str(settings.models_dir) not in error["detail"]
+
+
+def test_lost_segment_fails_the_packing(
+    worker: Worker, db: Database, storage: FolderStorage, order: Order
+) -> None:
+    job_id = create_job(db, **order)
+    for _ in range(3):
+        worker.work()
+    storage.delete(f"jobs/{job_id}/shards/000001.segment")
+    finish(worker)
+    job = job_of(db, job_id)
+    assert (job.status, job.error["code"]) == ("failed", "parts_missing")
+    assert "000001.segment" in job.error["detail"]
+
+
+def test_bug_tells_users_nothing_of_its_inside(
+    worker: Worker,
+    db: Database,
+    order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError("secret inside")
+
+    job_id = create_job(db, **order)
+    monkeypatch.setattr("worker.item.run_shard", break_down)
+    finish(worker)
+    assert job_of(db, job_id).error == {"code": "internal_error", "detail": BUG}
+    assert "secret inside" in caplog.text
+
+
+def test_result_of_a_lost_lease_does_not_count(
+    worker: Worker, db: Database, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = create_job(db, **order)
+
+    def lose_the_lease(claim: Claim, *_: object) -> dict[str, Any]:
+        release(db, claim)
+        assert claim_next(db, "another") is not None
+        return {"segment_key": "", "index_key": "", "bytes": 1, "seconds": 1, "environment": {}}
+
+    monkeypatch.setattr("worker.item.run_shard", lose_the_lease)
+    assert worker.work()
+    assert states(db, job_id)[0] == "leased"
+
+
+def test_shard_number(claim: Claim) -> None:
+    assert shard_number(claim) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), "out_of_memory"),
+        (OSError(28, "No space left on device"), "storage_failed"),
+        (KeyError("x"), "internal_error"),
+    ],
+)
+def test_codes(error: Exception, code: str) -> None:
+    assert explain(error)[0] == code

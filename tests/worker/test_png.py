@@ -1,0 +1,63 @@
+"""The PNG encoder against Pillow's decoder."""
+
+import io
+from itertools import product
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from worker.png import encode_map, encode_photograph
+
+SIZES = [(1, 1), (1, 7), (9, 1), (3, 2), (64, 64), (101, 57), (256, 255)]
+FILLS = ["noise", "zeros", "full", "gradient"]
+
+
+def picture(shape: tuple[int, ...], fill: str) -> np.ndarray:
+    if fill == "noise":
+        return np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    if fill == "gradient":
+        return (np.arange(np.prod(shape)) % 256).astype(np.uint8).reshape(shape)
+    return np.full(shape, 255 if fill == "full" else 0, np.uint8)
+
+
+def decode(png: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(png)) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.mode in ("L", "RGB")
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize(("size", "fill", "channels"), list(product(SIZES, FILLS, [(), (3,)])))
+def test_photograph_is_lossless(
+    size: tuple[int, int], fill: str, channels: tuple[int, ...]
+) -> None:
+    pixels = picture((*size, *channels), fill)
+    np.testing.assert_array_equal(decode(encode_photograph(pixels)), pixels)
+
+
+@pytest.mark.parametrize(("size", "fill"), list(product(SIZES, FILLS)))
+def test_map_is_lossless(size: tuple[int, int], fill: str) -> None:
+    pixels = picture(size, fill)
+    np.testing.assert_array_equal(decode(encode_map(pixels)), pixels)
+
+
+def test_non_contiguous_arrays_are_lossless() -> None:
+    pixels = picture((64, 64, 3), "noise")[::2, ::-1]
+    np.testing.assert_array_equal(decode(encode_photograph(pixels)), pixels)
+    np.testing.assert_array_equal(decode(encode_map(pixels[..., 0])), pixels[..., 0])
+
+
+def test_same_pixels_same_bytes() -> None:
+    pixels = picture((64, 64, 3), "noise")
+    assert encode_photograph(pixels) == encode_photograph(pixels.copy())
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4), np.uint16)],
+)
+def test_other_arrays_are_refused(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="need uint8"):
+        encode_photograph(pixels)

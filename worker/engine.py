@@ -1,0 +1,110 @@
+"""The generation engine: makes the pairs of a shard and writes them as they will stand in the zip.
+
+The calling thread draws batch after batch. Behind it a few threads encode the pictures, and one
+more hashes and writes them in order, so that drawing waits only if the others fall far behind.
+"""
+
+import os
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+
+from app.archive.layout import index_key, pair_names, segment_key
+from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.jobs.leases import Claim
+from app.storage import Storage
+from models.sampling import Pair, PairSampler, pair_seed
+from worker.png import encode_map, encode_photograph
+
+ENCODERS = min(8, os.cpu_count() or 1)
+BATCHES_AHEAD = 4  # batches that may wait for encoding or writing
+
+
+@dataclass(frozen=True)
+class EncodedPair:
+    seed: int
+    vessel_share: float
+    image: bytes
+    label: bytes
+    mask: bytes
+
+
+def encode_pair(pair: Pair) -> EncodedPair:
+    return EncodedPair(
+        pair.seed,
+        pair.vessel_share,
+        encode_photograph(pair.image),
+        encode_map(pair.label),
+        encode_map(pair.mask),
+    )
+
+
+def environment_of(sampler: PairSampler) -> dict[str, str]:
+    """What the bytes of a pair depend on besides its seed and the package."""
+    return {
+        **sampler.environment,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "zlib": zlib.ZLIB_RUNTIME_VERSION,
+    }
+
+
+def run_shard(
+    claim: Claim, sampler: PairSampler, storage: Storage, report: Callable[[int], None]
+) -> dict[str, Any]:
+    """Makes the claim's pairs and writes segment and index; returns the shard's result.
+
+    ``report`` gets the number of pairs written, between batches, and may raise to stop the work;
+    then nothing is left in storage.
+    """
+    started, environment = time.monotonic(), environment_of(sampler)
+    segment, index = (key(claim.job_id, claim.ordinal) for key in (segment_key, index_key))
+    with storage.write(segment) as file:
+        writer = SegmentWriter(file)
+        records = _write_pairs(claim, sampler, writer, report)
+        report(len(records))
+    with storage.write(index) as file:
+        file.write(dump_index(environment, records))
+    return {
+        "segment_key": segment,
+        "index_key": index,
+        "bytes": writer.size,
+        "seconds": time.monotonic() - started,
+        "environment": environment,
+    }
+
+
+def _write_pairs(
+    claim: Claim,
+    sampler: PairSampler,
+    segment: SegmentWriter,
+    report: Callable[[int], None],
+) -> list[PairRecord]:
+    def write(index: int, encoding: Future[EncodedPair]) -> PairRecord:
+        pair = encoding.result()
+        names = pair_names(index, claim.request["count"])
+        entries = map(segment.add, names, (pair.image, pair.label, pair.mask))
+        return PairRecord(index, pair.seed, pair.vessel_share, *entries)
+
+    records: list[PairRecord] = []
+    waiting: deque[Future[PairRecord]] = deque()
+    most_waiting = BATCHES_AHEAD * sampler.batch_size
+    end = claim.first + claim.count
+    with ThreadPoolExecutor(ENCODERS) as encoders, ThreadPoolExecutor(1) as writer:
+        for first in range(claim.first, end, sampler.batch_size):
+            batch = range(first, min(first + sampler.batch_size, end))
+            pairs = sampler.sample([pair_seed(claim.request["seed"], index) for index in batch])
+            for index, pair in zip(batch, pairs, strict=True):
+                waiting.append(writer.submit(write, index, encoders.submit(encode_pair, pair)))
+            while waiting and (waiting[0].done() or len(waiting) > most_waiting):
+                records.append(waiting.popleft().result())
+            report(len(records))
+        records.extend(future.result() for future in waiting)
+    return records

@@ -1,0 +1,130 @@
+"""One item of work, from claim to result: what a Celery message makes a worker do."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from app.archive.pack import ArchiveError, discard_segments, pack
+from app.database import Database, open_database
+from app.jobs.leases import Claim, claim_next, complete, fail, release
+from app.jobs.tables import ItemKind
+from app.settings import Settings, get_settings
+from app.storage import Storage, StorageKeyError, open_storage
+from models.devices import keep_freed_memory
+from worker.engine import run_shard
+from worker.heartbeat import Heartbeat, Interrupted
+from worker.model_cache import ModelUnavailable, SamplerCache, find_package
+
+logger = logging.getLogger(__name__)
+
+BUG = "The worker ran into an error of its own; its log has the details."
+
+
+class Worker:
+    """What a worker process holds from item to item.
+
+    ``stopping`` tells whether the process has been asked to stop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Database,
+        storage: Storage,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.id = f"{socket.gethostname()}:{os.getpid()}"
+        self._settings = settings
+        self._db = db
+        self._storage = storage
+        self._stopping = stopping
+        self._samplers = SamplerCache(settings.models_dir, settings.device)
+
+    def work(self) -> bool:
+        """Claims the next item and does it. Returns whether there was one.
+
+        What goes wrong with an item is noted in its row; only a database that cannot be reached
+        raises, and then the lease runs out by itself.
+        """
+        if self._stopping():
+            return False
+        claim = claim_next(self._db, self.id, lease_seconds=self._settings.lease_seconds)
+        if claim is None:
+            return False
+        name = f"{claim.kind} {claim.ordinal} of {claim.job_id}"
+        try:
+            with Heartbeat(
+                self._db, claim, self._settings.lease_seconds, self._stopping
+            ) as heartbeat:
+                result = self._run(claim, heartbeat.report)
+        except Interrupted as interruption:
+            logger.info("left %s: %s", name, interruption)
+            if interruption.release:
+                release(self._db, claim)
+        except Exception as error:
+            code, detail = explain(error)
+            logger.exception("failed %s: %s", name, code)
+            fail(self._db, claim, code, detail)
+        else:
+            if complete(self._db, claim, result):
+                logger.info("finished %s", name)
+                self._tidy(claim)
+            else:
+                logger.info("finished %s, but the lease was lost", name)
+        return True
+
+    def _run(self, claim: Claim, report: Callable[[int], None]) -> dict[str, Any]:
+        model = claim.request["model"]
+        if claim.kind == ItemKind.SHARD:
+            sampler = self._samplers.get(model, claim.package_digest)
+            return run_shard(claim, sampler, self._storage, report)
+        _, package = find_package(self._settings.models_dir, model, claim.package_digest)
+        archive = pack(
+            self._storage,
+            claim.job_id,
+            shard_number(claim),
+            claim.request,
+            package,
+            claim.package_digest,
+            report,
+        )
+        return {"archive_key": archive.key, "bytes": archive.bytes, "sha256": archive.sha256}
+
+    def _tidy(self, claim: Claim) -> None:
+        if claim.kind == ItemKind.PACK:
+            try:
+                discard_segments(self._storage, claim.job_id, shard_number(claim))
+            except OSError:  # they only take room, and go when the job is deleted
+                logger.exception("could not remove the segments of %s", claim.job_id)
+
+
+def shard_number(claim: Claim) -> int:
+    """How many shards the claim's job has."""
+    return -(-claim.request["count"] // claim.shard_pairs)
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """A code for programs and a sentence for people; of a bug, nothing of its inside."""
+    match error:
+        case ModelUnavailable():
+            return error.code, str(error)
+        case ArchiveError() | StorageKeyError():
+            return "parts_missing", f"Parts of the data set are missing: {error}."
+        case MemoryError() | torch.OutOfMemoryError():
+            return "out_of_memory", "The worker has too little memory for this order."
+        case OSError():
+            return "storage_failed", f"Reading or writing failed: {error.strerror or error}."
+    return "internal_error", BUG
+
+
+@lru_cache
+def this_worker(stopping: Callable[[], bool]) -> Worker:
+    """The worker of this process, opened on first use."""
+    keep_freed_memory()
+    settings = get_settings()
+    return Worker(settings, open_database(settings), open_storage(settings), stopping)

@@ -1,0 +1,56 @@
+"""The sweeper: ``python -m worker.sweeper``. Puts right what got lost on the way.
+
+Every few seconds it returns items whose worker went silent, moves on jobs that got stuck, and sends
+new hints where items wait although the queue is empty.
+"""
+
+import logging
+import signal
+import threading
+
+from app.broker import queue_depth, send_hints
+from app.database import Database, open_database
+from app.jobs.sweep import sweep
+from app.settings import Settings, get_settings
+from app.storage import Storage, open_storage
+
+logger = logging.getLogger(__name__)
+
+
+def sweep_once(settings: Settings, db: Database, storage: Storage) -> None:
+    """One round. Raises whatever database or broker raise when they cannot be reached."""
+    report = sweep(db, storage)
+    if report.expired or report.settled or report.purged:
+        logger.info("swept: %s", report)
+    if report.ready and queue_depth(settings, "generate") == 0:
+        send_hints(settings, report.ready)
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Sweeps until ``stop`` is set, through any outage; each outage is logged once."""
+    db, storage = open_database(settings), open_storage(settings)
+    outage = ""
+    while not stop.wait(settings.sweep_seconds):
+        try:
+            sweep_once(settings, db, storage)
+        except Exception as error:
+            if outage != (outage := str(error)):
+                logger.exception("could not sweep; trying again until it works")
+        else:
+            if outage:
+                logger.info("sweeping again")
+            outage = ""
+
+
+def main() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    run(get_settings(), stop)
+
+
+if __name__ == "__main__":
+    main()
