@@ -4,6 +4,6 @@ import os
 # two processes that share the cores slow each other down several times.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from models.training.command import main  # noqa: E402
+from models.training.command import main
 
 main()

@@ -22,6 +22,7 @@ def write_card(path: Path, facts: Mapping[str, Any]) -> None:
         f"| {name} | {_of(metrics['maps_generated'][key])} | {_of(metrics['maps_real'][key])} |"
         for key, name in MEASURES.items()
     ]
+    variety = metrics["nearest_generated_map_overlap"]["generated_among_themselves"]
     nearest, contrast = metrics["nearest_training_map_overlap"], metrics["vessel_contrast"]
     budget = "; ".join(
         f"stage {stage}: {spent['images']:,} images in {spent['minutes']} minutes"
@@ -53,7 +54,8 @@ standard deviation.
 
 Nearest training map (F1 of vessel pixels within 2 pixels, mirror images counted; 1 would be a copy):
 generated {_of(nearest["generated"])}, real maps among the other real ones
-{_of(nearest["real_among_themselves"])}.
+{_of(nearest["real_among_themselves"])}. Generated maps among the other generated ones: {_of(variety)}.
+Where that is well above the real ones' figure, stage one repeats itself.
 
 Contrast of the label's vessels to their rim in the green channel, grey levels of 255: {_of(contrast["on_label"])};
 with the label shifted by 4 pixels {_of(contrast["label_shifted"])}. Vessels are darker than their rim by

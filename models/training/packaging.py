@@ -36,6 +36,7 @@ from models.training.stage_two import StageTwo
 BATCH = 4  # small enough for a laptop; the fixed shape is part of what makes bytes repeatable
 DRAWN = 64  # pairs drawn for metrics and for the threshold
 SHEET_PAIRS = 12
+VARIETY = 20  # generated maps compared among themselves, as many as the real ones were
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,13 @@ def measure(
                 for i, ((label, _), rest) in enumerate(
                     zip(made, others * (len(made) // len(others) + 1), strict=False)
                 )
+            ]
+        ),
+        "nearest_generated_map_overlap": summary(
+            [
+                {"generated_among_themselves": nearest_overlap(made[i][0], rest)}
+                for i in range(VARIETY)
+                for rest in [[made[j][0] for j in range(VARIETY) if j != i]]
             ]
         ),
         "vessel_contrast": summary(

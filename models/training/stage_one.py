@@ -32,7 +32,9 @@ class StageOneSettings:
 
     learning_rate: float = 1e-3
     discriminator_haste: float = 2.0  # its learning rate in the generator's (arXiv 1706.08500)
-    r1_per_pixel: float = 4e-5  # R1 gamma a pixel: 0.04 at 32 px, 2.6 at 256 px (arXiv 2006.06676, C)
+    r1_per_pixel: float = (
+        4e-5  # R1 gamma a pixel: 0.04 at 32 px, 2.6 at 256 px (arXiv 2006.06676, C)
+    )
     average_images: float = 1000.0  # half-life of the weight average, in images
     batch: int = 8
     largest_batch_at: int = 128  # above this resolution the batch is halved with each doubling

@@ -18,7 +18,6 @@ from models.training.checkpoint import average_into
 from models.training.run import Run
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
-
 # Below this the discriminator's smaller scale has no patch left to judge.
 SMALLEST = 64
 

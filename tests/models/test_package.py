@@ -50,7 +50,9 @@ def test_a_flipped_bit_in_the_weights_is_found(folder):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(PackageError, match=r"vessel\.safetensors: its SHA-256 is not the one listed"):
+    with pytest.raises(
+        PackageError, match=r"vessel\.safetensors: its SHA-256 is not the one listed"
+    ):
         load_package(folder)
 
 

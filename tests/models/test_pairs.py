@@ -39,7 +39,7 @@ def test_drive_names_find_their_partners(folder):
         label = folder / "1st_manual" / f"{old.stem}_expert.png"
         label.rename(folder / "1st_manual" / f"{number}_manual1.png")
     found = find_pairs(folder)
-    assert [(p.photo.name, p.label.name) for p in found][0] == (
+    assert next((p.photo.name, p.label.name) for p in found) == (
         "21_training.png",
         "21_manual1.png",
     )

@@ -35,7 +35,9 @@ def test_a_pair_is_what_an_order_promises(sampler):
         assert plane.shape == (64, 64) and set(np.unique(plane)) == {0, 255}
     assert (pair.image[pair.mask == 0] == 0).all()
     assert (pair.label[pair.mask == 0] == 0).all()
-    assert pair.vessel_share == pytest.approx((pair.label > 0).sum() / (pair.mask > 0).sum(), abs=1e-6)
+    assert pair.vessel_share == pytest.approx(
+        (pair.label > 0).sum() / (pair.mask > 0).sum(), abs=1e-6
+    )
 
 
 def test_a_pair_does_not_depend_on_its_batch_its_place_or_its_neighbours(sampler):
@@ -62,7 +64,9 @@ def test_a_new_sampler_draws_the_same(sampler, package):
 
 
 def test_no_two_labels_or_styles_are_alike(sampler):
-    pairs = [p for i in range(0, 32, 4) for p in sampler.sample([pair_seed(0, i + k) for k in range(4)])]
+    pairs = [
+        p for i in range(0, 32, 4) for p in sampler.sample([pair_seed(0, i + k) for k in range(4)])
+    ]
     assert len({p.label.tobytes() for p in pairs}) == 32
     assert len({p.image.tobytes() for p in pairs}) == 32
 
