@@ -61,6 +61,10 @@ class Client:
     def cancel(self, job_id: str) -> Job:
         return self._json("POST", f"/datasets/{job_id}/cancel")
 
+    def delete(self, job_id: str) -> None:
+        """Deletes the data set and all its bytes; cancels it first if it has not ended."""
+        self._send("DELETE", f"/datasets/{job_id}")
+
     def wait(
         self,
         job_id: str,

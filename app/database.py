@@ -86,8 +86,7 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             with self.engine.connect() as connection:
                 connection.connection.execute("PRAGMA journal_mode = WAL")  # no transaction is open
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config = migrations()
         # One transaction for all steps. On SQLite its write lock is what makes the others wait.
         with self._writer.begin() as connection:
             if self.engine.dialect.name == "postgresql":
@@ -98,6 +97,13 @@ class Database:
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+
+
+def migrations() -> Config:
+    """Alembic's configuration; its ``connection`` attribute is the caller's to set."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def open_database(settings: Settings) -> Database:

@@ -35,7 +35,15 @@ class Settings(BaseSettings):
         description="Redis or Valkey URL; without it an embedded Valkey on a private unix socket.",
     )
     storage_url: str | None = Field(
-        default=None, description="file:///folder for the stored bytes; without it under data_dir."
+        default=None,
+        description="file:///folder or s3://bucket/prefix for the stored bytes; without it a folder "
+        "under data_dir.",
+    )
+    s3_endpoint_url: str | None = Field(
+        default=None, description="Address of the S3 server; without it AWS."
+    )
+    s3_public_endpoint_url: str | None = Field(
+        default=None, description="Address under which users reach the S3 server, if another."
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
@@ -82,8 +90,21 @@ class Settings(BaseSettings):
     @field_validator("storage_url")
     @classmethod
     def _check_storage(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith("file:///"):
-            raise ValueError("must be an absolute folder such as file:///var/lib/fundusmith")
+        if url is None or url.startswith("file:///"):
+            return url
+        address = urlsplit(url)
+        if address.scheme != "s3" or not address.netloc or address.query:
+            raise ValueError(
+                "must be a folder such as file:///var/lib/fundusmith or a bucket with a prefix such "
+                "as s3://bucket/prefix"
+            )
+        return url
+
+    @field_validator("s3_endpoint_url", "s3_public_endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError("must start with http:// or https://")
         return url
 
     @property

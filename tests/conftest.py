@@ -1,6 +1,77 @@
-"""For all tests."""
+"""For all tests: databases and storages, real ones of each kind that the service runs on."""
 
 import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from app.database import Database
+from app.settings import Settings
+from app.storage import Storage, open_storage
+from tests.servers import BUCKET, CREDENTIALS, postgresql, seaweed
 
 # As the worker does, and for the same reason (see worker/__init__.py); torch is not loaded yet.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(scope="session")
+def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server, for all tests of a run, and its credentials in the environment."""
+    with (
+        seaweed(tmp_path_factory.mktemp("seaweed")) as address,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield address
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server, for all tests of a run."""
+    with postgresql(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a service keeps its rows and its bytes: empty, and this test's own."""
+
+    database_url: str
+    storage_url: str
+    s3_endpoint_url: str | None = None
+
+
+@pytest.fixture(params=["embedded", "production"])
+def parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parts]:
+    """SQLite and a folder, then PostgreSQL and S3: what uses it is tested on both."""
+    if request.param == "embedded":
+        yield Parts(f"sqlite:///{tmp_path / 'test.sqlite3'}", (tmp_path / "storage").as_uri())
+        return
+    server, s3_address = map(request.getfixturevalue, ("postgresql_url", "s3_address"))
+    name = f"test_{secrets.token_hex(8)}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    yield Parts(url, f"s3://{BUCKET}/{name}", s3_address)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def db(parts: Parts) -> Iterator[Database]:
+    database = Database(parts.database_url)
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def storage(parts: Parts, tmp_path: Path) -> Storage:
+    return open_storage(Settings(data_dir=tmp_path, **asdict(parts)))

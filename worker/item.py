@@ -93,7 +93,11 @@ class Worker:
             claim.package_digest,
             report,
         )
-        return {"archive_key": archive.key, "bytes": archive.bytes, "sha256": archive.sha256}
+        return {
+            "archive_key": archive.key,
+            "bytes": archive.bytes,
+            "manifest_sha256": archive.manifest_sha256,
+        }
 
     def _tidy(self, claim: Claim) -> None:
         if claim.kind == ItemKind.PACK:

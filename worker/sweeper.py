@@ -7,12 +7,17 @@ new hints where items wait although the queue is empty.
 import logging
 import signal
 import threading
+from datetime import timedelta
 
 from app.broker import queue_depth, send_hints
+from app.clock import utc_now
 from app.database import Database, open_database
 from app.jobs.sweep import sweep
 from app.settings import Settings, get_settings
 from app.storage import Storage, open_storage
+
+UNFINISHED = timedelta(days=1)  # a write that began so long ago has been abandoned
+CLEANING = timedelta(hours=1)  # from one look for them to the next
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +35,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Sweeps until ``stop`` is set, through any outage; each outage is logged once."""
     db, storage = open_database(settings), open_storage(settings)
     outage = ""
+    next_cleaning = utc_now()
     while not stop.wait(settings.sweep_seconds):
         try:
             sweep_once(settings, db, storage)
+            if utc_now() >= next_cleaning:
+                next_cleaning = utc_now() + CLEANING
+                if count := storage.discard_unfinished(utc_now() - UNFINISHED):
+                    logger.info("removed what was left of %d writes", count)
         except Exception as error:
             if outage != (outage := str(error)):
                 logger.exception("could not sweep; trying again until it works")

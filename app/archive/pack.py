@@ -1,10 +1,10 @@
 """Packing: segments placed one after another, then the archive's own files and its directory.
 
-No picture is read for it; the indexes say all there is to know. What grows with the order
+No picture is read for it; the indexes say all there is to know, and the manifest has the SHA-256 of
+every file, so that its own stands for the archive. What grows with the order
 (metadata, manifest, directory) is gathered in files that spill from memory to disk.
 """
 
-import hashlib
 import shutil
 import struct
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ class ArchiveError(Exception):
 class PackedArchive:
     key: str
     bytes: int
-    sha256: str
+    manifest_sha256: str
 
 
 def pack(
@@ -66,23 +66,18 @@ def pack(
                 raise ArchiveError(
                     f"{segment} has {storage.size(segment)} bytes where its index says {data_end}"
                 )
+            on_progress(tables.pairs)
         if tables.pairs != order["count"]:
             raise ArchiveError(f"{tables.pairs} pairs in {shards} shards, ordered {order['count']}")
         head = manifest_head(order, package, package_digest, tables.environments)
         with storage.write(tail_key(job_id)) as tail:
-            tables.write_tail(tail, card(order, package).encode(), head)
+            manifest = tables.write_tail(tail, card(order, package).encode(), head)
     with storage.write(offsets_key(job_id)) as file:
         file.write(struct.pack(f"<{shards}Q", *tables.offsets))
     key = archive_key(job_id)
     storage.concatenate(key, [*segments, tail_key(job_id)])
     storage.delete(tail_key(job_id))
-
-    size, done, digest = storage.size(key), 0, hashlib.sha256()
-    for chunk in storage.stream(key, 0, size, CHUNK):
-        digest.update(chunk)
-        done += len(chunk)
-        on_progress(order["count"] * done // size)
-    return PackedArchive(key, size, digest.hexdigest())
+    return PackedArchive(key, storage.size(key), manifest.sha256)
 
 
 def discard_segments(storage: Storage, job_id: str, shards: int) -> None:
@@ -136,16 +131,18 @@ class _Tables:
         self._directory.write(central_record(entry.name, entry.crc32, entry.size, offset))
         self._entries += 1
 
-    def write_tail(self, file: IO[bytes], readme: bytes, head: bytes) -> None:
-        """Writes the archive's own files, its directory and its end."""
+    def write_tail(self, file: IO[bytes], readme: bytes, head: bytes) -> Entry:
+        """Writes the archive's own files, its directory and its end; returns the manifest's entry."""
         tail = SegmentWriter(file)
         own = [tail.add(README, readme), tail.add_file(METADATA, self._metadata)]
         self._write_manifest(head, own)
-        for entry in [*own, tail.add_file(MANIFEST, self._manifest)]:
+        manifest = tail.add_file(MANIFEST, self._manifest)
+        for entry in [*own, manifest]:
             self._add_to_directory(entry)
         directory_bytes = self._directory.tell()
         _copy(self._directory, file)
         file.write(end_records(self._entries, self._size + tail.size, directory_bytes))
+        return manifest
 
     def _write_manifest(self, head: bytes, own: list[Entry]) -> None:
         self._manifest.write(head + b',\n  "seeds": [')

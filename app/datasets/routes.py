@@ -4,7 +4,7 @@ import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from app.archive.pairs import Which
 from app.datasets import service
@@ -124,22 +124,30 @@ def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) 
         200: {"content": {"application/zip": {}}, "description": "The whole archive"},
         206: {"content": {"application/zip": {}}, "description": "The range that was asked for"},
         304: {"description": "The asker has it: If-None-Match names its ETag"},
+        307: {"description": "The archive is at this address for an hour (S3 storage)"},
     },
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
 def download_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
-    """The zip, once the job has succeeded. `Range` is honoured; the `ETag` is its SHA-256."""
+    """The zip, once the job has succeeded. The `ETag` is its manifest's SHA-256.
+
+    Storage that has a server of its own is linked to for an hour; otherwise `Range` is honoured here.
+    """
     with services.db.read() as session:
         job = service.find_dataset(session, dataset_id)
     if job.status != JobStatus.SUCCEEDED or job.archive_key is None:
         raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
+    filename, media_type = f"{job.id}.zip", "application/zip"
+    link = services.storage.link(job.archive_key, filename, media_type)
+    if link is not None and request.method == "GET":  # which is all that the link is signed for
+        return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
     return send_object(
         request,
         services.storage,
         job.archive_key,
-        etag=f'"{job.archive_sha256}"',
-        filename=f"{job.id}.zip",
-        media_type="application/zip",
+        etag=f'"{job.manifest_sha256}"',
+        filename=filename,
+        media_type=media_type,
     )
 
 

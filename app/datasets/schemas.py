@@ -79,7 +79,9 @@ class Estimate(BaseModel):
 
 class Archive(BaseModel):
     bytes: int
-    sha256: str
+    manifest_sha256: str = Field(
+        description="SHA-256 of the archive's manifest.json, which lists that of every other file."
+    )
 
 
 class JobError(BaseModel):

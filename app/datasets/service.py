@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from math import ceil
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
@@ -19,6 +20,8 @@ from app.registry.service import RegisteredModel, UnknownModelError
 
 # Drawn seeds are short enough to be typed again.
 DRAWN_SEEDS = 2**32
+MOST_SHARDS = 9_000  # S3 joins up to 10,000 parts
+SPARE = 1.3  # a shard may turn out smaller than expected by this factor
 
 
 def quote(services: Services, order: DatasetOrder) -> Quote:
@@ -39,15 +42,24 @@ def place_order(services: Services, order: DatasetOrder) -> str:
     """Store the order as a job, tell the workers, and return the job's id."""
     model, request = _resolve(services, order)
     settings = services.settings
+    with services.db.read() as session:
+        cost = measured_cost(session, request.model, request.resolution) or expected_cost(model)
+    shard_pairs = pairs_in_a_shard(services, request.count, cost.bytes)
     job_id = create_job(
         services.db,
         request=request.model_dump(),
         package_digest=model.digest,
-        shard_pairs=settings.shard_pairs,
+        shard_pairs=shard_pairs,
         max_attempts=settings.max_attempts,
     )
-    send_hints(settings, -(-request.count // settings.shard_pairs))
+    send_hints(settings, -(-request.count // shard_pairs))
     return job_id
+
+
+def pairs_in_a_shard(services: Services, count: int, bytes_per_pair: float) -> int:
+    """The setting, or more where the packing would otherwise have to read or to join too much."""
+    joined_unread = SPARE * services.storage.smallest_piece / max(1, bytes_per_pair)
+    return max(services.settings.shard_pairs, -(-count // MOST_SHARDS), ceil(joined_unread))
 
 
 def find_dataset(session: Session, job_id: str) -> Job:

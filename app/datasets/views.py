@@ -59,9 +59,9 @@ def retry_after(dataset: Dataset) -> int | None:
 
 
 def _archive(job: Job) -> Archive | None:
-    if job.archive_bytes is None or job.archive_sha256 is None:
+    if job.archive_bytes is None or job.manifest_sha256 is None:
         return None
-    return Archive(bytes=job.archive_bytes, sha256=job.archive_sha256)
+    return Archive(bytes=job.archive_bytes, manifest_sha256=job.manifest_sha256)
 
 
 def _links(job: Job) -> Links:

@@ -129,7 +129,7 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
     """Note the item as done, and in the same transaction what follows from it for the job.
 
     ``result`` of a shard: ``segment_key, index_key, bytes, seconds, environment``; of the packing:
-    ``archive_key, bytes, sha256``. Returns False, and changes nothing, if the lease is no longer
+    ``archive_key, bytes, manifest_sha256``. Returns False, and changes nothing, if the lease is no longer
     the claim's.
     """
     with db.write() as session:
@@ -146,7 +146,7 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         elif job.status == JobStatus.PACKAGING:
             job.archive_key = result["archive_key"]
             job.archive_bytes = result["bytes"]
-            job.archive_sha256 = result["sha256"]
+            job.manifest_sha256 = result["manifest_sha256"]
             job.enter(JobStatus.SUCCEEDED, now)
         settle(session, job, now)
         return True

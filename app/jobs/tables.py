@@ -62,7 +62,7 @@ class Job(Base):
     max_attempts: Mapped[int]
     archive_key: Mapped[str | None] = mapped_column(String(200))
     archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    archive_sha256: Mapped[str | None] = mapped_column(String(64))
+    manifest_sha256: Mapped[str | None] = mapped_column(String(64))
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,7 +1,8 @@
-"""A database, a storage folder, a clock and an API, all real but for the time."""
+"""A clock, orders and an API, all real but for the time."""
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from app.jobs.orders import create_job
 from app.jobs.tables import Item, Job
 from app.main import create_app
 from app.settings import Settings
-from app.storage import FolderStorage
 from tests.app.packages import write_package
+from tests.conftest import Parts
 
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 
@@ -80,7 +81,7 @@ def result_of(claim: Claim) -> dict[str, Any]:
     """What a worker reports of a finished item."""
     if claim.kind == "pack":
         key = f"jobs/{claim.job_id}/dataset.zip"
-        return {"archive_key": key, "bytes": 1000, "sha256": "a" * 64}
+        return {"archive_key": key, "bytes": 1000, "manifest_sha256": "a" * 64}
     return {
         "segment_key": f"jobs/{claim.job_id}/shards/{claim.ordinal:06d}.segment",
         "index_key": f"jobs/{claim.job_id}/shards/{claim.ordinal:06d}.index",
@@ -96,27 +97,15 @@ def clock() -> SteppingClock:
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
-    database.migrate()
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> FolderStorage:
-    return FolderStorage(tmp_path / "storage")
-
-
-@pytest.fixture
 def jobs(db: Database, clock: SteppingClock) -> Jobs:
     return Jobs(db, clock)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, parts: Parts) -> Settings:
     write_package(tmp_path / "packages" / "eye")
     return Settings(
+        **asdict(parts),
         data_dir=tmp_path / "data",
         models_dir=tmp_path / "packages",
         broker_url=NOBODY_LISTENS,

@@ -46,7 +46,11 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
         claim.package_digest,
     )
     discard_segments(services.storage, claim.job_id, claim.ordinal)
-    return {"archive_key": archive.key, "bytes": archive.bytes, "sha256": archive.sha256}
+    return {
+        "archive_key": archive.key,
+        "bytes": archive.bytes,
+        "manifest_sha256": archive.manifest_sha256,
+    }
 
 
 def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
         },
         "networks": {},
         "sampling": {"batch_size": 4},
-        "expected": {"seconds_per_pair": 0.25, "bytes_per_pair": 2000.0, "machine": "a test"},
+        "expected": {"seconds_per_pair": 0.25, "bytes_per_pair": 2e6, "machine": "a test"},
         "metrics": {"dice": 0.8},
         "files": {
             "CARD.md": {"sha256": hashlib.sha256(card).hexdigest(), "bytes": len(card)},

@@ -9,7 +9,7 @@ from app.jobs.leases import claim_next, fail, release
 from app.jobs.orders import request_cancel, request_delete
 from app.jobs.sweep import sweep
 from app.jobs.tables import JobStatus
-from app.storage import FolderStorage
+from app.storage import Storage
 from tests.app.conftest import Jobs
 
 
@@ -97,7 +97,7 @@ def test_cancel(db: Database, jobs: Jobs, make: Callable[[Jobs], str], status: s
 def test_delete(
     db: Database,
     jobs: Jobs,
-    storage: FolderStorage,
+    storage: Storage,
     make: Callable[[Jobs], str],
     status: str,
 ) -> None:

@@ -3,11 +3,13 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from app.database import Base, Database, migrate
+from app.database import Base, Database, migrate, migrations
 from app.jobs.states import lock_job
 from app.jobs.tables import Job
 from app.settings import Settings
@@ -25,6 +27,18 @@ def test_migrating_again_keeps_what_is_there(db: Database, jobs: Jobs) -> None:
     assert jobs.row(job_id).id == job_id
 
 
+def test_an_archive_of_before_keeps_its_tag(db: Database, jobs: Jobs) -> None:
+    job_id = jobs.order(count=4, shard_pairs=4)
+    jobs.finish_all()
+    config = migrations()
+    with db.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        (kept,) = connection.execute(text("SELECT archive_sha256 FROM jobs")).one()
+        command.upgrade(config, "head")
+    assert kept == jobs.row(job_id).manifest_sha256 == "a" * 64
+
+
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "new")
     context = multiprocessing.get_context("spawn")
@@ -39,6 +53,7 @@ def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
     db.close()
 
 
+@pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 def test_sqlite_is_set_up_for_several_processes(db: Database) -> None:
     with db.read() as session:
         assert session.scalar(text("PRAGMA journal_mode")) == "wal"

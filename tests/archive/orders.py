@@ -10,7 +10,7 @@ from PIL import Image
 from app.archive.layout import index_key, pair_names, segment_key
 from app.archive.pack import PackedArchive, pack
 from app.archive.segment import PairRecord, SegmentWriter, dump_index
-from app.storage import FolderStorage
+from app.storage import Storage
 
 ENVIRONMENT = {"torch": "2.13.0", "device": "cpu", "precision": "float32"}
 PACKAGE = {
@@ -40,7 +40,7 @@ def png(index: int, which: int) -> bytes:
 
 
 def write_shard(
-    storage: FolderStorage,
+    storage: Storage,
     job_id: str,
     ordinal: int,
     pairs: range,
@@ -68,7 +68,7 @@ def write_shard(
 
 
 def write_shards(
-    storage: FolderStorage,
+    storage: Storage,
     job_id: str,
     count: int,
     shard_pairs: int,
@@ -83,7 +83,7 @@ def write_shards(
 
 
 def make_archive(
-    storage: FolderStorage,
+    storage: Storage,
     job_id: str,
     count: int,
     shard_pairs: int,

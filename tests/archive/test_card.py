@@ -10,17 +10,17 @@ import yaml
 from PIL import Image
 
 from app.archive.contents import card
-from app.storage import FolderStorage
+from app.storage import Storage
 from tests.archive.orders import PACKAGE, make_archive, order, png
 
 datasets = pytest.importorskip("datasets")
 
 
 @pytest.fixture
-def unpacked(storage: FolderStorage, tmp_path: Path) -> Path:
+def unpacked(storage: Storage, tmp_path: Path) -> Path:
     archive = make_archive(storage, "job", count=5, shard_pairs=2)
     folder = tmp_path / "unpacked"
-    with zipfile.ZipFile(storage.root / archive.key) as opened:
+    with zipfile.ZipFile(io.BytesIO(storage.read(archive.key))) as opened:
         opened.extractall(folder)
     return folder
 

@@ -1,6 +1,6 @@
-"""A database, a storage folder, a tiny model and orders, as a worker finds them."""
+"""A tiny model and orders, as a worker finds them."""
 
-from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +10,15 @@ from app.database import Database
 from app.jobs.leases import Claim, claim_next
 from app.jobs.orders import create_job
 from app.settings import Settings
-from app.storage import FolderStorage
 from models.package import ModelPackage, load_package, write_tiny_package
+from tests.conftest import Parts
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
-    database.migrate()
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> FolderStorage:
-    return FolderStorage(tmp_path / "storage")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, models_dir=tmp_path / "packages", device="cpu")
+def settings(tmp_path: Path, parts: Parts) -> Settings:
+    return Settings(
+        **asdict(parts), data_dir=tmp_path, models_dir=tmp_path / "packages", device="cpu"
+    )
 
 
 @pytest.fixture

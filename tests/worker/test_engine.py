@@ -10,7 +10,7 @@ from PIL import Image
 from app.archive.pairs import read_pair
 from app.archive.segment import read_index
 from app.jobs.leases import Claim
-from app.storage import FolderStorage
+from app.storage import Storage
 from models.package import ModelPackage
 from models.sampling import PairSampler, pair_seed
 from worker.engine import run_shard
@@ -30,7 +30,7 @@ def no_report(pairs: int) -> None:
 
 
 def test_pairs_are_those_of_the_sampler(
-    claim: Claim, sampler: PairSampler, storage: FolderStorage
+    claim: Claim, sampler: PairSampler, storage: Storage
 ) -> None:
     claim = dataclasses.replace(claim, first=4, ordinal=1)
     result = run_shard(claim, sampler, storage, no_report)
@@ -43,7 +43,7 @@ def test_pairs_are_those_of_the_sampler(
     assert result["seconds"] > 0
 
 
-def test_index(claim: Claim, sampler: PairSampler, storage: FolderStorage) -> None:
+def test_index(claim: Claim, sampler: PairSampler, storage: Storage) -> None:
     claim = dataclasses.replace(claim, count=6)  # a full batch and a part of one
     result = run_shard(claim, sampler, storage, no_report)
     environment, records = read_index(storage.read(result["index_key"]))
@@ -57,7 +57,7 @@ def test_index(claim: Claim, sampler: PairSampler, storage: FolderStorage) -> No
 
 
 def test_same_bytes_again_and_from_other_shards(
-    claim: Claim, sampler: PairSampler, storage: FolderStorage
+    claim: Claim, sampler: PairSampler, storage: Storage
 ) -> None:
     whole = dataclasses.replace(claim, job_id="whole", count=7)
     result = run_shard(whole, sampler, storage, no_report)
@@ -68,7 +68,7 @@ def test_same_bytes_again_and_from_other_shards(
     assert parts == storage.read(result["segment_key"])
 
 
-def test_progress(claim: Claim, sampler: PairSampler, storage: FolderStorage) -> None:
+def test_progress(claim: Claim, sampler: PairSampler, storage: Storage) -> None:
     claim = dataclasses.replace(claim, count=40)
     seen: list[int] = []
     run_shard(claim, sampler, storage, seen.append)
@@ -77,9 +77,7 @@ def test_progress(claim: Claim, sampler: PairSampler, storage: FolderStorage) ->
     assert len(set(seen)) > 2
 
 
-def test_interruption_leaves_nothing(
-    claim: Claim, sampler: PairSampler, storage: FolderStorage
-) -> None:
+def test_interruption_leaves_nothing(claim: Claim, sampler: PairSampler, storage: Storage) -> None:
     def stop(pairs: int) -> None:
         raise InterruptedError
 

@@ -12,7 +12,7 @@ from app.jobs.leases import Claim, LeaseState, claim_next, renew
 from app.jobs.orders import request_cancel
 from app.jobs.sweep import sweep
 from app.jobs.tables import Item
-from app.storage import FolderStorage
+from app.storage import Storage
 from tests.waiting import wait_until
 from worker.heartbeat import Heartbeat, Interrupted
 
@@ -55,7 +55,7 @@ def test_cancelled(db: Database, claim: Claim) -> None:
         assert interruption(heartbeat).release
 
 
-def test_lost_to_another_worker(db: Database, storage: FolderStorage, claim: Claim) -> None:
+def test_lost_to_another_worker(db: Database, storage: Storage, claim: Claim) -> None:
     sweep(db, storage, clock=lambda: utc_now() + timedelta(days=1))
     other = claim_next(db, "another")
     assert other is not None

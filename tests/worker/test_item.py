@@ -13,7 +13,7 @@ from app.jobs.leases import Claim, claim_next, release
 from app.jobs.orders import create_job, request_cancel
 from app.jobs.tables import Item, Job
 from app.settings import Settings
-from app.storage import FolderStorage
+from app.storage import Storage
 from models.package import MANIFEST, VESSEL_WEIGHTS, ModelPackage
 from worker.item import BUG, Worker, explain, shard_number
 
@@ -21,7 +21,7 @@ Order = dict[str, Any]
 
 
 @pytest.fixture
-def worker(settings: Settings, db: Database, storage: FolderStorage) -> Worker:
+def worker(settings: Settings, db: Database, storage: Storage) -> Worker:
     return Worker(settings, db, storage)
 
 
@@ -46,7 +46,7 @@ def finish(worker: Worker) -> int:
 
 
 def test_order_from_first_shard_to_archive(
-    worker: Worker, db: Database, storage: FolderStorage, order: Order
+    worker: Worker, db: Database, storage: Storage, order: Order
 ) -> None:
     job_id = create_job(db, **order)
     assert finish(worker) == 4  # three shards and the packing
@@ -67,7 +67,7 @@ def test_nothing_to_do(worker: Worker) -> None:
 
 
 def test_stopping_worker_takes_nothing(
-    settings: Settings, db: Database, storage: FolderStorage, order: Order
+    settings: Settings, db: Database, storage: Storage, order: Order
 ) -> None:
     job_id = create_job(db, **order)
     assert not Worker(settings, db, storage, stopping=lambda: True).work()
@@ -75,7 +75,7 @@ def test_stopping_worker_takes_nothing(
 
 
 def test_shard_in_hand_is_given_back(
-    settings: Settings, db: Database, storage: FolderStorage, order: Order
+    settings: Settings, db: Database, storage: Storage, order: Order
 ) -> None:
     job_id = create_job(db, **order)
     answers = iter([False, True])  # asked to stop after the claim
@@ -129,7 +129,7 @@ def test_damaged_package_is_named_without_its_place(
 
 
 def test_lost_segment_fails_the_packing(
-    worker: Worker, db: Database, storage: FolderStorage, order: Order
+    worker: Worker, db: Database, storage: Storage, order: Order
 ) -> None:
     job_id = create_job(db, **order)
     for _ in range(3):

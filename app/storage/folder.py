@@ -1,55 +1,23 @@
-"""Where every byte a user gets is kept: objects with keys, as in an object store."""
+"""Storage in a folder."""
 
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import BinaryIO
 
-from app.settings import Settings
+from app.storage.keys import CHUNK, check_prefix, names_of, nothing_stored
 
-CHUNK = 1 << 20  # bytes
-
-
-class StorageKeyError(LookupError):
-    """There is no object with this key, or no object can have it."""
-
-
-class Storage(Protocol):
-    """Objects are written whole and never changed; a key is a relative path with ``/``."""
-
-    def write(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """A file to write the object into; it appears, whole, when the block ends well."""
-
-    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Bytes from ``start``; fewer than ``length`` only where the object ends."""
-
-    def stream(
-        self, key: str, start: int = 0, length: int | None = None, chunk: int = CHUNK
-    ) -> Iterator[bytes]:
-        """As ``read``, in pieces of at most ``chunk`` bytes."""
-
-    def size(self, key: str) -> int:
-        """Length of the object in bytes."""
-
-    def concatenate(self, key: str, pieces: Sequence[str | bytes]) -> None:
-        """Make one object of stored objects (by key) and literal bytes, one after another."""
-
-    def delete(self, key: str) -> None:
-        """Remove the object; it need not be there."""
-
-    def delete_prefix(self, prefix: str) -> None:
-        """Remove all objects whose key begins with ``prefix``, which ends in ``/``."""
-
-    def list(self, prefix: str = "") -> list[str]:
-        """The keys that begin with ``prefix``, which is empty or ends in ``/``, sorted."""
+PART = ".part"  # ends the name of an unfinished object, which begins with a dot
 
 
 class FolderStorage:
     """Storage in a folder of this machine (or one that all machines share)."""
+
+    smallest_piece = 0
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -60,7 +28,7 @@ class FolderStorage:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Beside its place, so that deleting the prefix also ends a write that nobody waits for.
-        part = path.parent / f".{secrets.token_hex(8)}.part"
+        part = path.parent / f".{secrets.token_hex(8)}{PART}"
         try:
             with part.open("xb") as file:
                 yield file
@@ -107,6 +75,15 @@ class FolderStorage:
         if folder.exists():
             shutil.rmtree(folder)
 
+    def discard_unfinished(self, before: datetime) -> int:
+        count = 0
+        for part in self.root.rglob(f".*{PART}"):
+            with suppress(FileNotFoundError):
+                if part.stat().st_mtime < before.timestamp():
+                    part.unlink()
+                    count += 1
+        return count
+
     def list(self, prefix: str = "") -> list[str]:
         files = (self._folder(prefix) if prefix else self.root).rglob("*")
         return sorted(
@@ -115,33 +92,20 @@ class FolderStorage:
             if file.is_file() and not file.name.startswith(".")
         )
 
+    def link(self, key: str, filename: str, media_type: str) -> str | None:
+        return None
+
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        # A leading dot is refused too: it marks the parts of unfinished objects.
-        if any(not part or part.startswith(".") or set(part) & {"\\", "\0"} for part in parts):
-            raise StorageKeyError(f"{key!r} is not a key: use names joined by '/'")
-        return self.root.joinpath(*parts)
+        return self.root.joinpath(*names_of(key))
 
     def _folder(self, prefix: str) -> Path:
-        if not prefix.endswith("/"):
-            raise ValueError(f"the prefix {prefix!r} must end in '/'")
-        return self._path(prefix.removesuffix("/"))
+        return self._path(check_prefix(prefix).removesuffix("/"))
 
     def _open(self, key: str) -> BinaryIO:
         try:
             return self._path(key).open("rb")
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise StorageKeyError(f"nothing is stored as {key!r}") from None
-
-
-def open_storage(settings: Settings) -> Storage:
-    """The storage that the settings name."""
-    return FolderStorage(Path(unquote(urlsplit(settings.resolved_storage_url).path)))
-
-
-def job_prefix(job_id: str) -> str:
-    """What all keys of a job begin with."""
-    return f"jobs/{job_id}/"
+            raise nothing_stored(key) from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,31 @@
+"""Names of stored objects."""
+
+CHUNK = 1 << 20  # bytes
+
+
+class StorageKeyError(LookupError):
+    """There is no object with this key, or no object can have it."""
+
+
+def names_of(key: str) -> list[str]:
+    """The names that a key joins by ``/``.
+
+    Raises:
+        StorageKeyError: no object can have this key. A leading dot is refused too: in a folder it
+            marks the parts of unfinished objects.
+    """
+    names = key.split("/")
+    if any(not name or name.startswith(".") or set(name) & {"\\", "\0"} for name in names):
+        raise StorageKeyError(f"{key!r} is not a key: use names joined by '/'")
+    return names
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix of keys, if it ends a name; ValueError otherwise."""
+    if not prefix.endswith("/"):
+        raise ValueError(f"the prefix {prefix!r} must end in '/'")
+    return prefix
+
+
+def nothing_stored(key: str) -> StorageKeyError:
+    return StorageKeyError(f"nothing is stored as {key!r}")
