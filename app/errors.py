@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from app.problems import (
     BY_STATUS,
+    EXPIRED,
     INTERNAL_ERROR,
     INVALID_REQUEST,
     MALFORMED_REQUEST,
@@ -122,6 +123,11 @@ def not_found(what: str) -> ProblemError:
 def not_ready(status: str, detail: str) -> ProblemError:
     """The problem that a job in this status does not have what was asked for."""
     return ProblemError(NOT_READY, detail, job_status=status)
+
+
+def expired(job_id: str) -> ProblemError:
+    """The problem that a data set's bytes have been removed because its time was over."""
+    return ProblemError(EXPIRED, f"The data set {job_id} has expired and its files are removed.")
 
 
 def problem_response(error: ProblemError) -> JSONResponse:

@@ -23,6 +23,13 @@ MALFORMED_REQUEST = ProblemType(
     "The request could not be read",
     "The body is not valid JSON in UTF-8. Nothing was done. 'detail' says where reading stopped.",
 )
+IDEMPOTENCY_KEY_MALFORMED = ProblemType(
+    "idempotency-key-malformed",
+    400,
+    "The Idempotency-Key cannot be used",
+    "The header 'Idempotency-Key' must have 1 to 255 printable ASCII characters; a UUID is best. "
+    "Nothing was done.",
+)
 NOT_FOUND = ProblemType(
     "not-found",
     404,
@@ -41,6 +48,20 @@ NOT_READY = ProblemType(
     "The job is not in a state that has this",
     "What was asked for is made while the job runs, or when it has succeeded; a job that failed or "
     "was cancelled will not have it. 'job_status' is what it is now.",
+)
+IDEMPOTENCY_KEY_SPENT = ProblemType(
+    "idempotency-key-spent",
+    409,
+    "What was ordered with this Idempotency-Key has been deleted",
+    "A repeated order is answered with the data set of the first; this one has been deleted. Use a "
+    "new key to order it again. Keys are remembered for ever.",
+)
+EXPIRED = ProblemType(
+    "expired",
+    410,
+    "The data set has expired",
+    "A data set is kept until its 'expires_at'; then its bytes are removed. The same order with the "
+    "same seed makes it again.",
 )
 TOO_LARGE = ProblemType(
     "too-large",
@@ -67,6 +88,12 @@ INVALID_REQUEST = ProblemType(
     "Nothing was done. Each entry of 'errors' says what is wrong: in the body at the place that "
     "'pointer' (a JSON pointer) names, or in the query or path parameter 'parameter'.",
 )
+IDEMPOTENCY_KEY_REUSED = ProblemType(
+    "idempotency-key-reused",
+    422,
+    "Another order was placed with this Idempotency-Key",
+    "A key stands for one order. Use a new one for another order. Nothing was done.",
+)
 INTERNAL_ERROR = ProblemType(
     "internal-error",
     500,
@@ -82,14 +109,19 @@ UNAVAILABLE = ProblemType(
 
 PROBLEM_TYPES = (
     MALFORMED_REQUEST,
+    IDEMPOTENCY_KEY_MALFORMED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     NOT_READY,
+    IDEMPOTENCY_KEY_SPENT,
+    EXPIRED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     RANGE_NOT_SATISFIABLE,
     INVALID_REQUEST,
+    IDEMPOTENCY_KEY_REUSED,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )
-BY_STATUS = {kind.status: kind for kind in PROBLEM_TYPES}
+# Of several with one status, the first is the general one.
+BY_STATUS = {kind.status: kind for kind in reversed(PROBLEM_TYPES)}

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     )
     shard_pairs: int = Field(default=32, ge=1, le=10_000, description="Pairs in one shard.")
     sweep_seconds: float = Field(default=2, gt=0, description="Pause between two sweeps.")
+    retention_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="How long a data set is kept after its job has ended; without it for ever.",
+    )
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
 
     @field_validator("data_dir", "models_dir")

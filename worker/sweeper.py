@@ -12,7 +12,7 @@ from datetime import timedelta
 from app.broker import queue_depth, send_hints
 from app.clock import utc_now
 from app.database import Database, open_database
-from app.jobs.sweep import sweep
+from app.jobs.sweep import SweepReport, sweep
 from app.settings import Settings, get_settings
 from app.storage import Storage, open_storage
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def sweep_once(settings: Settings, db: Database, storage: Storage) -> None:
     """One round. Raises whatever database or broker raise when they cannot be reached."""
     report = sweep(db, storage)
-    if report.expired or report.settled or report.purged:
+    if report != SweepReport(ready=report.ready):
         logger.info("swept: %s", report)
     if report.ready and queue_depth(settings, "generate") == 0:
         send_hints(settings, report.ready)

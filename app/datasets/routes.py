@@ -3,7 +3,7 @@
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from app.archive.pairs import Which
@@ -17,6 +17,8 @@ from app.jobs.orders import request_cancel, request_delete
 from app.jobs.tables import JobStatus
 from app.openapi import Responses, problems
 from app.problems import (
+    EXPIRED,
+    IDEMPOTENCY_KEY_SPENT,
     INVALID_REQUEST,
     MALFORMED_REQUEST,
     NOT_FOUND,
@@ -49,7 +51,13 @@ WATCH_HEADERS = {
     response_model=Dataset,
     summary="Order a data set",
     dependencies=[Depends(require_json)],
-    responses=problems(MALFORMED_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST)
+    responses=problems(
+        MALFORMED_REQUEST,
+        IDEMPOTENCY_KEY_SPENT,
+        TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        INVALID_REQUEST,
+    )
     | {
         200: {"model": Quote, "description": "The quote, for dry_run=true"},
         202: {
@@ -67,6 +75,13 @@ def create_dataset(
     dry_run: Annotated[
         bool, Query(description="Check the order and quote its cost, but order nothing.")
     ] = False,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="A key of your own for this order, such as a UUID. Sent again with the same "
+            "order, it is answered with the data set of the first; keys are remembered for ever."
+        ),
+    ] = None,
 ) -> Response:
     """Order `count` pairs, each a vessel map and the fundus photograph that shows its vessels.
 
@@ -76,7 +91,7 @@ def create_dataset(
     if dry_run:
         answer = service.quote(services, order)
         return JSONResponse(answer.model_dump(mode="json"))
-    dataset = _show(services, service.place_order(services, order))
+    dataset = _show(services, service.place_order(services, order, idempotency_key))
     return _answer(dataset, 202, {"Location": dataset.links.self})
 
 
@@ -119,7 +134,7 @@ def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) 
     "/{dataset_id}/download",
     summary="Download the archive",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, RANGE_NOT_SATISFIABLE, INVALID_REQUEST)
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, RANGE_NOT_SATISFIABLE, INVALID_REQUEST)
     | {
         200: {"content": {"application/zip": {}}, "description": "The whole archive"},
         206: {"content": {"application/zip": {}}, "description": "The range that was asked for"},
@@ -135,6 +150,7 @@ def download_dataset(services: ServicesDep, request: Request, dataset_id: Datase
     """
     with services.db.read() as session:
         job = service.find_dataset(session, dataset_id)
+    service.refuse_expired(job)
     if job.status != JobStatus.SUCCEEDED or job.archive_key is None:
         raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
     filename, media_type = f"{job.id}.zip", "application/zip"
@@ -155,7 +171,7 @@ def download_dataset(services: ServicesDep, request: Request, dataset_id: Datase
     "/{dataset_id}/pairs/{index}/{picture}",
     summary="See one picture",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, INVALID_REQUEST) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PNG,
 )
 def get_picture(
     services: ServicesDep,
@@ -172,7 +188,7 @@ def get_picture(
     "/{dataset_id}/preview",
     summary="See a contact sheet",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, INVALID_REQUEST) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PNG,
 )
 def get_preview(services: ServicesDep, dataset_id: DatasetId) -> Response:
     """Up to 16 pairs, photograph and label side by side; there while the job still runs."""

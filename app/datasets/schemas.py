@@ -126,6 +126,9 @@ class Dataset(BaseModel):
     )
     error: JobError | None = Field(description="Why the job failed.")
     links: Links
+    expires_at: datetime | None = Field(
+        description="When the files will be removed; null while that is not known, or never."
+    )
     created_at: datetime
     timestamps: Timestamps
 

@@ -1,10 +1,13 @@
 """Orders of data sets: checking, quoting, placing, listing; and the pictures of their pairs."""
 
+import hashlib
+import json
 import secrets
 from collections.abc import Iterator
 from math import ceil
 
 from sqlalchemy import select, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.archive.pairs import PairNotReady, Which, read_pair
@@ -13,13 +16,15 @@ from app.datasets.estimates import expected_cost, measured_cost
 from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote
 from app.deps import Services
-from app.errors import invalid_field, invalid_parameter, not_found, not_ready
-from app.jobs.orders import create_job
+from app.errors import ProblemError, expired, invalid_field, invalid_parameter, not_found, not_ready
+from app.jobs.orders import Idempotency, create_job
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobStatus
+from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 from app.registry.service import RegisteredModel, UnknownModelError
 
 # Drawn seeds are short enough to be typed again.
 DRAWN_SEEDS = 2**32
+LONGEST_KEY = 255
 MOST_SHARDS = 9_000  # S3 joins up to 10,000 parts
 SPARE = 1.3  # a shard may turn out smaller than expected by this factor
 
@@ -38,22 +43,72 @@ def quote(services: Services, order: DatasetOrder) -> Quote:
     )
 
 
-def place_order(services: Services, order: DatasetOrder) -> str:
-    """Store the order as a job, tell the workers, and return the job's id."""
+def place_order(services: Services, order: DatasetOrder, key: str | None = None) -> str:
+    """Store the order as a job, tell the workers, and return the job's id.
+
+    With an idempotency key that an equal order was placed with, return that order's job instead.
+
+    Raises:
+        ProblemError: the order cannot be placed, or the key was used for another one.
+    """
+    idempotency = None
+    if key is not None:
+        idempotency = Idempotency(check_key(key), digest_of(order))
+        if first := _job_of(services, idempotency):
+            return first
     model, request = _resolve(services, order)
     settings = services.settings
     with services.db.read() as session:
         cost = measured_cost(session, request.model, request.resolution) or expected_cost(model)
     shard_pairs = pairs_in_a_shard(services, request.count, cost.bytes)
-    job_id = create_job(
-        services.db,
-        request=request.model_dump(),
-        package_digest=model.digest,
-        shard_pairs=shard_pairs,
-        max_attempts=settings.max_attempts,
-    )
+    hours = settings.retention_hours
+    try:
+        job_id = create_job(
+            services.db,
+            request=request.model_dump(),
+            package_digest=model.digest,
+            shard_pairs=shard_pairs,
+            max_attempts=settings.max_attempts,
+            retention_seconds=None if hours is None else hours * 3600,
+            idempotency=idempotency,
+        )
+    except IntegrityError:
+        # The same order came twice at once, and the other one was first.
+        if idempotency and (first := _job_of(services, idempotency)):
+            return first
+        raise
     send_hints(settings, -(-request.count // shard_pairs))
     return job_id
+
+
+def check_key(key: str) -> str:
+    """The idempotency key, without the quotes that the header's draft standard puts around it."""
+    plain = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
+    if not 1 <= len(plain) <= LONGEST_KEY or not (plain.isascii() and plain.isprintable()):
+        raise ProblemError(
+            IDEMPOTENCY_KEY_MALFORMED,
+            f"Idempotency-Key: {len(plain)} characters; use 1 to {LONGEST_KEY} printable ASCII ones.",
+        )
+    return plain
+
+
+def digest_of(order: DatasetOrder) -> str:
+    """SHA-256 of what was sent, however its JSON was written."""
+    sent = json.dumps(order.model_dump(exclude_unset=True), sort_keys=True)
+    return hashlib.sha256(sent.encode()).hexdigest()
+
+
+def _job_of(services: Services, idempotency: Idempotency) -> str | None:
+    """The job that was ordered with this key, if any."""
+    with services.db.read() as session:
+        job = session.scalar(select(Job).where(Job.idempotency_key == idempotency.key))
+    if job is None:
+        return None
+    if job.order_digest != idempotency.order_digest:
+        raise ProblemError(IDEMPOTENCY_KEY_REUSED)
+    if job.deleted_at is not None:
+        raise ProblemError(IDEMPOTENCY_KEY_SPENT)
+    return job.id
 
 
 def pairs_in_a_shard(services: Services, count: int, bytes_per_pair: float) -> int:
@@ -72,6 +127,12 @@ def find_dataset(session: Session, job_id: str) -> Job:
     if job is None or job.deleted_at is not None:
         raise not_found(f"data set {job_id!r}")
     return job
+
+
+def refuse_expired(job: Job) -> None:
+    """Raises the problem of an expired data set, if this is one."""
+    if job.status == JobStatus.EXPIRED:
+        raise expired(job.id)
 
 
 def list_jobs(
@@ -100,6 +161,7 @@ def read_picture(services: Services, job_id: str, index: int, picture: Which) ->
     """The PNG of one picture of pair ``index``, from 0."""
     with services.db.read() as session:
         job = find_dataset(session, job_id)
+    refuse_expired(job)
     if index >= job.count:
         raise not_found(f"pair {index}: the data set has pairs 0 to {job.count - 1}")
     return _read(services, job, index, picture)
@@ -109,6 +171,7 @@ def draw_preview(services: Services, job_id: str) -> bytes:
     """A contact sheet, PNG, of the first pairs that there are."""
     with services.db.read() as session:
         job = find_dataset(session, job_id)
+        refuse_expired(job)
         indices = list(_finished_pairs(session, job_id))
     if not indices:
         raise not_ready(job.status, "No pair is finished yet.")

@@ -22,8 +22,10 @@ from app.registry.service import Registry
 def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Dataset]:
     """The jobs with their progress and estimates."""
     ids = [job.id for job in jobs]
-    generated = pairs_done(session, ids, ItemKind.SHARD)
-    packaged = pairs_done(session, ids, ItemKind.PACK)
+    # An expired job has no items left to ask.
+    whole = {job.id: job.count for job in jobs if job.succeeded_at is not None}
+    generated = pairs_done(session, ids, ItemKind.SHARD) | whole
+    packaged = pairs_done(session, ids, ItemKind.PACK) | whole
     unfinished = any(job.status in ACTIVE for job in jobs)
     estimates = queue_estimates(session, registry) if unfinished else {}
     return [
@@ -44,6 +46,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             environment=job.environment,
             error=None if job.error is None else JobError(**job.error),
             links=_links(job),
+            expires_at=job.expires_at,
             created_at=job.created_at,
             timestamps=Timestamps(**{name: getattr(job, f"{name}_at") for name in JobStatus}),
         )

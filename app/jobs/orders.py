@@ -1,6 +1,7 @@
 """How a job begins and how its user ends it: create, cancel, delete."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,14 @@ from app.jobs.states import find_job, settle
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
 
 
+@dataclass(frozen=True)
+class Idempotency:
+    """What marks an order as the repetition of another: its sender's key, and what was ordered."""
+
+    key: str
+    order_digest: str
+
+
 def create_job(
     db: Database,
     *,
@@ -20,11 +29,16 @@ def create_job(
     package_digest: str,
     shard_pairs: int,
     max_attempts: int = 3,
+    retention_seconds: float | None = None,
+    idempotency: Idempotency | None = None,
     clock: Clock = utc_now,
 ) -> str:
     """Store an order of ``request["count"]`` pairs, cut into shards and their packing.
 
     ``request`` is complete: count, resolution, model as name@version, seed. Returns the job's id.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: there is an order with this idempotency key.
     """
     now = clock()
     count = request["count"]
@@ -36,6 +50,9 @@ def create_job(
         count=count,
         shard_pairs=shard_pairs,
         max_attempts=max_attempts,
+        retention_seconds=retention_seconds,
+        idempotency_key=idempotency and idempotency.key,
+        order_digest=idempotency and idempotency.order_digest,
         created_at=now,
     )
     job.enter(JobStatus.QUEUED, now)

@@ -12,7 +12,7 @@ from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.leases import note_failure
 from app.jobs.states import lock_job, settle
-from app.jobs.tables import Item, ItemState, Job, JobStatus
+from app.jobs.tables import ENDED, Item, ItemState, Job, JobStatus
 from app.storage import Storage, job_prefix
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ class SweepReport:
 
     expired: int = 0  # leases that had run out
     settled: int = 0  # jobs moved on: packing made ready, or cancelled
-    purged: int = 0  # deleted jobs whose bytes were removed
+    outlived: int = 0  # jobs whose time had come
+    purged: int = 0  # deleted and expired jobs whose bytes were removed
     ready: int = 0  # items that wait for a worker now
 
 
@@ -46,8 +47,12 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
     idle = ~_has_item(ItemState.READY, ItemState.LEASED)
     for job_id in _ids(db, select(Job.id).where(begun, idle)):
         report.settled += _settle(db, job_id, clock)
-    deleted = Job.deleted_at.is_not(None) & Job.purged_at.is_(None)
-    for job_id in _ids(db, select(Job.id).where(deleted, ~_has_item(ItemState.LEASED))):
+    outlived = Job.status.in_(ENDED - {JobStatus.EXPIRED}) & (Job.expires_at < clock())
+    for job_id in _ids(db, select(Job.id).where(outlived, Job.deleted_at.is_(None))):
+        report.outlived += _expire(db, job_id, clock)
+    gone = Job.deleted_at.is_not(None) | (Job.status == JobStatus.EXPIRED)
+    unused = Job.purged_at.is_(None) & ~_has_item(ItemState.LEASED)
+    for job_id in _ids(db, select(Job.id).where(gone, unused)):
         report.purged += _purge(db, storage, job_id, clock)
     with db.read() as session:
         report.ready = count_ready(session)
@@ -90,13 +95,21 @@ def _settle(db: Database, job_id: str, clock: Clock) -> bool:
         return job.status != before
 
 
+def _expire(db: Database, job_id: str, clock: Clock) -> bool:
+    with db.write() as session:
+        job = lock_job(session, job_id)
+        if job.status != JobStatus.EXPIRED:
+            job.enter(JobStatus.EXPIRED, clock())
+        return True
+
+
 def _purge(db: Database, storage: Storage, job_id: str, clock: Clock) -> bool:
-    """Remove the bytes, then the items. The job's row stays: its id is known as deleted."""
+    """Remove the bytes, then the items. The job's row stays: it says what became of it."""
     try:
         storage.delete_prefix(job_prefix(job_id))
     except Exception:
         # One folder that cannot be removed must not hold up the others; the next sweep tries again.
-        logger.exception("The files of the deleted job %s could not be removed", job_id)
+        logger.exception("The files of the job %s could not be removed", job_id)
         return False
     with db.write() as session:
         job = lock_job(session, job_id)

@@ -4,7 +4,7 @@ The rows are the truth about a job. A writer locks the job's row first and touch
 so writers of one job take turns and cannot deadlock.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -50,7 +50,12 @@ class Job(Base):
     """An order and everything known about it."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index(None, "status", "created_at"), Index(None, "created_at", "id"))
+    __table_args__ = (
+        Index(None, "status", "created_at"),
+        Index(None, "created_at", "id"),
+        Index(None, "idempotency_key", unique=True),
+        Index(None, "expires_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
@@ -65,7 +70,11 @@ class Job(Base):
     manifest_sha256: Mapped[str | None] = mapped_column(String(64))
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    order_digest: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the order as sent
+    retention_seconds: Mapped[float | None]  # from the job's end to its expiry; None: for ever
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     running_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     packaging_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -78,9 +87,11 @@ class Job(Base):
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     def enter(self, status: JobStatus, now: datetime) -> None:
-        """Change the status and note when."""
+        """Change the status and note when; an end also says when the job expires."""
         self.status = status
         setattr(self, f"{status}_at", now)
+        if status in ENDED and status != JobStatus.EXPIRED and self.retention_seconds is not None:
+            self.expires_at = now + timedelta(seconds=self.retention_seconds)
 
 
 class Item(Base):
