@@ -10,7 +10,7 @@ from app.archive.layout import index_key, pair_names, segment_key
 from app.archive.pack import pack
 from app.archive.segment import PairRecord, SegmentWriter, dump_index
 from app.client import Client
-from app.storage import FolderStorage
+from app.storage.folder import FolderStorage
 from models.package import ModelPackage
 from models.sampling import Pair, PairSampler, pair_seed
 from worker.engine import encode_pair
@@ -93,7 +93,7 @@ def _write_segment(
                 pair.vessel_share,
                 *map(
                     segment.add,
-                    pair_names(index, len(pairs)),
+                    pair_names(index, {"count": len(pairs)}),
                     (pair.image, pair.label, pair.mask),
                 ),
             )

@@ -89,7 +89,7 @@ def _write_pairs(
 ) -> list[PairRecord]:
     def write(index: int, encoding: Future[EncodedPair]) -> PairRecord:
         pair = encoding.result()
-        names = pair_names(index, claim.request["count"])
+        names = pair_names(index, claim.request)
         entries = map(segment.add, names, (pair.image, pair.label, pair.mask))
         return PairRecord(index, pair.seed, pair.vessel_share, *entries)
 

@@ -5,13 +5,15 @@ same order gives the same bytes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from app.archive.layout import MANIFEST, METADATA, SPLIT_FOLDER
+from app.archive.layout import MANIFEST
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
+ORDERED = ("count", "resolution", "model", "seed", "splits")
+HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 # Licence ids that the Hugging Face hub knows and that a package is likely to carry.
 HUB_LICENCES = {"cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
@@ -26,7 +28,7 @@ SIZE_CATEGORIES = (
 
 def metadata_line(record: PairRecord) -> bytes:
     """A line of metadata.jsonl; keys that end in ``file_name`` become image columns on loading."""
-    image, label, mask = (entry.name.removeprefix(SPLIT_FOLDER) for entry in record.entries)
+    image, label, mask = (entry.name.partition("/")[2] for entry in record.entries)
     line = {
         "file_name": image,
         "label_file_name": label,
@@ -43,12 +45,16 @@ def manifest_head(
     package: Mapping[str, Any],
     package_digest: str,
     environments: Sequence[Mapping[str, Any]],
+    splits: Mapping[str, int],
 ) -> bytes:
-    """The manifest up to and without its two long members, ``seeds`` and ``files``."""
+    """The manifest up to and without its two long members, ``seeds`` and ``files``.
+
+    ``splits`` has the number of pairs in each split.
+    """
     pairs = order["count"]
     head = {
         "format": FORMAT,
-        "order": {name: order[name] for name in ("count", "resolution", "model", "seed")},
+        "order": {name: order[name] for name in ORDERED if order.get(name) is not None},
         "package": {
             "name": package["name"],
             "version": package["version"],
@@ -57,6 +63,7 @@ def manifest_head(
         },
         "environments": environments,
         "counts": {"pairs": pairs, "images": pairs, "labels": pairs, "masks": pairs},
+        "splits": splits,
     }
     return json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}").encode()
 
@@ -66,8 +73,11 @@ def manifest_file(name: str, sha256: str) -> bytes:
     return f'    "{name}": "{sha256}"'.encode()
 
 
-def card(order: Mapping[str, Any], package: Mapping[str, Any]) -> str:
-    """README.md: the data set card, with the head that the Hugging Face hub and library read."""
+def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Collection[str]) -> str:
+    """README.md: the data set card, with the head that the Hugging Face hub and library read.
+
+    ``splits`` are those that have pairs.
+    """
     count, resolution = order["count"], order["resolution"]
     training_data = package["training_data"]
     licence = package["licence"]
@@ -75,6 +85,10 @@ def card(order: Mapping[str, Any], package: Mapping[str, Any]) -> str:
         licence_head = f"license: {licence.lower()}"
     else:
         licence_head = f"license: other\nlicense_name: {json.dumps(licence)}"
+    folders = ", ".join(f"`{split}/`" for split in splits)
+    data_files = "\n".join(
+        f"  - split: {HUB_SPLITS[split]}\n    path: {split}/**" for split in splits
+    )
     size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
     title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
     return f"""\
@@ -96,8 +110,7 @@ tags:
 configs:
 - config_name: default
   data_files:
-  - split: train
-    path: {SPLIT_FOLDER}**
+{data_files}
 ---
 
 # {title}
@@ -115,11 +128,16 @@ neural networks: no picture here is of a real eye.
 
 ## Files
 
-- `{SPLIT_FOLDER}images/`: the photographs, RGB, 8 bit.
-- `{SPLIT_FOLDER}labels/`: the vessels, one channel, 0 or 255.
-- `{SPLIT_FOLDER}masks/`: the field of view, one channel, 0 or 255; the photograph is black outside.
-- `{METADATA}`: a line a pair: file names, index, seed, and the share of the field of
+In {folders}:
+
+- `images/`: the photographs, RGB, 8 bit.
+- `labels/`: the vessels, one channel, 0 or 255.
+- `masks/`: the field of view, one channel, 0 or 255; the photograph is black outside.
+- `metadata.jsonl`: a line a pair: file names, index, seed, and the share of the field of
   view that is vessel (0 to 1).
+
+Beside them:
+
 - `{MANIFEST}`: the order, the model's digest, the software that drew the pairs, each pair's
   seed, and the SHA-256 of each file.
 

@@ -1,19 +1,47 @@
 """Where things lie: the parts of a job's archive in storage, and the files inside the archive."""
 
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
 README = "README.md"
 MANIFEST = "manifest.json"
-METADATA = "train/metadata.jsonl"
-SPLIT_FOLDER = "train/"
+SPLITS = ("train", "val", "test")
+WHOLE = {"train": 1.0}  # the splits of an order that asks for none
+
+# 2**32 over the golden ratio: its multiples, modulo 2**32, fill the range evenly from the start.
+GOLDEN, RANGE = 2_654_435_769, 2**32
 
 
-def pair_names(index: int, count: int) -> tuple[str, str, str]:
-    """The names of pair ``index`` in an order of ``count`` pairs: image, label, mask."""
-    stem = f"{index:0{6 if count <= 1_000_000 else 7}d}.png"
-    return (
-        f"{SPLIT_FOLDER}images/{stem}",
-        f"{SPLIT_FOLDER}labels/{stem}",
-        f"{SPLIT_FOLDER}masks/{stem}",
-    )
+def splits_of(order: Mapping[str, Any]) -> dict[str, float]:
+    """The order's splits, those with no share left out: name and share of the pairs."""
+    shares = order.get("splits") or WHOLE
+    return {name: shares[name] for name in SPLITS if shares.get(name)}
+
+
+def split_of(index: int, order: Mapping[str, Any]) -> str:
+    """The split of pair ``index``.
+
+    It depends on index and shares alone, not on the count: a larger order with the same seed keeps
+    every pair where it was. And the first n pairs fill each split to its share within a few pairs.
+    """
+    shares = splits_of(order)
+    place = index * GOLDEN % RANGE
+    for name, end in zip(shares, accumulate(shares.values()), strict=True):
+        if place < round(end * RANGE):
+            return name
+    return name
+
+
+def pair_names(index: int, order: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The names of pair ``index`` of an order: image, label, mask."""
+    split = split_of(index, order)
+    stem = f"{index:0{6 if order['count'] <= 1_000_000 else 7}d}.png"
+    return f"{split}/images/{stem}", f"{split}/labels/{stem}", f"{split}/masks/{stem}"
+
+
+def metadata_name(split: str) -> str:
+    return f"{split}/metadata.jsonl"
 
 
 def segment_key(job_id: str, ordinal: int) -> str:

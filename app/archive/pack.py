@@ -16,12 +16,14 @@ from typing import IO, Any
 from app.archive.contents import card, manifest_file, manifest_head, metadata_line
 from app.archive.layout import (
     MANIFEST,
-    METADATA,
     README,
     archive_key,
     index_key,
+    metadata_name,
     offsets_key,
     segment_key,
+    split_of,
+    splits_of,
     tail_key,
 )
 from app.archive.records import central_record, end_records
@@ -53,13 +55,13 @@ def pack(
 ) -> PackedArchive:
     """Writes the archive of a job whose ``shards`` segments are all there.
 
-    ``order`` has count, resolution, model and seed; ``package`` is the parsed package.json.
+    ``order`` has count, resolution, model, seed and perhaps splits; ``package`` is the parsed package.json.
     ``on_progress`` gets the number of pairs done and may raise to stop. Segments stay in storage.
     Raises ArchiveError, or StorageKeyError where a segment or index is missing.
     """
     segments = [segment_key(job_id, ordinal) for ordinal in range(shards)]
     with ExitStack() as files:
-        tables = _Tables(files)
+        tables = _Tables(files, order)
         for ordinal, segment in enumerate(segments):
             data_end = tables.add_index(storage.read(index_key(job_id, ordinal)), ordinal)
             if storage.size(segment) != data_end:
@@ -69,9 +71,9 @@ def pack(
             on_progress(tables.pairs)
         if tables.pairs != order["count"]:
             raise ArchiveError(f"{tables.pairs} pairs in {shards} shards, ordered {order['count']}")
-        head = manifest_head(order, package, package_digest, tables.environments)
+        head = manifest_head(order, package, package_digest, tables.environments, tables.splits)
         with storage.write(tail_key(job_id)) as tail:
-            manifest = tables.write_tail(tail, card(order, package).encode(), head)
+            manifest = tables.write_tail(tail, card(order, package, tables.splits).encode(), head)
     with storage.write(offsets_key(job_id)) as file:
         file.write(struct.pack(f"<{shards}Q", *tables.offsets))
     key = archive_key(job_id)
@@ -89,17 +91,24 @@ def discard_segments(storage: Storage, job_id: str, shards: int) -> None:
 class _Tables:
     """What accumulates over the indexes: directory, metadata and the manifest's long members."""
 
-    def __init__(self, files: ExitStack) -> None:
+    def __init__(self, files: ExitStack, order: Mapping[str, Any]) -> None:
         def open_file() -> IO[bytes]:
             return files.enter_context(SpooledTemporaryFile(SPILL_BYTES))
 
-        self._directory, self._metadata = open_file(), open_file()
+        self._order, self._directory = order, open_file()
+        self._metadata = {split: open_file() for split in splits_of(order)}
+        self._in_split = dict.fromkeys(self._metadata, 0)
         self._seeds, self._digests, self._manifest = open_file(), open_file(), open_file()
         self.environments: list[dict[str, Any]] = []
         self.offsets: list[int] = []  # of each segment in the archive
         self.pairs = 0
         self._entries = 0
         self._size = 0  # of all segments so far
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The splits that have pairs, and how many; a small order may leave one empty."""
+        return {split: pairs for split, pairs in self._in_split.items() if pairs}
 
     def add_index(self, index: bytes, ordinal: int) -> int:
         """Takes the next shard's index; returns the bytes its segment must have."""
@@ -119,7 +128,9 @@ class _Tables:
         return segment_bytes
 
     def _add_pair(self, record: PairRecord) -> None:
-        self._metadata.write(metadata_line(record))
+        split = split_of(record.index, self._order)
+        self._in_split[split] += 1
+        self._metadata[split].write(metadata_line(record))
         self._seeds.write(b"%s\n    %d" % (b"," if self.pairs else b"", record.seed))
         for entry in record.entries:
             self._add_to_directory(entry)
@@ -134,7 +145,8 @@ class _Tables:
     def write_tail(self, file: IO[bytes], readme: bytes, head: bytes) -> Entry:
         """Writes the archive's own files, its directory and its end; returns the manifest's entry."""
         tail = SegmentWriter(file)
-        own = [tail.add(README, readme), tail.add_file(METADATA, self._metadata)]
+        own = [tail.add(README, readme)]
+        own += [tail.add_file(metadata_name(s), self._metadata[s]) for s in self.splits]
         self._write_manifest(head, own)
         manifest = tail.add_file(MANIFEST, self._manifest)
         for entry in [*own, manifest]:

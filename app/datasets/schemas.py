@@ -1,9 +1,9 @@
 """What users send and get when they order a data set."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.jobs.tables import JobStatus
 
@@ -11,6 +11,23 @@ from app.jobs.tables import JobStatus
 LARGEST_SEED = 2**53 - 1
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+class Splits(BaseModel):
+    """Shares of the pairs; together 1."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    train: float = Field(ge=0, le=1)
+    val: float = Field(default=0.0, ge=0, le=1)
+    test: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_sum(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares must add up to 1, these are {total:g}")
+        return self
 
 
 class DatasetOrder(BaseModel):
@@ -39,6 +56,12 @@ class DatasetOrder(BaseModel):
         description="The same order with the same seed gives the same pictures; drawn, and "
         "recorded, if not given.",
     )
+    splits: Splits | None = Field(
+        default=None,
+        description="Folders train/, val/ and test/ in the archive, by share; all in train/ if not "
+        "given. A pair's split depends on its index alone.",
+        examples=[{"train": 0.8, "val": 0.1, "test": 0.1}],
+    )
 
 
 class DatasetRequest(BaseModel):
@@ -48,6 +71,7 @@ class DatasetRequest(BaseModel):
     resolution: int
     model: str = Field(description="name@version")
     seed: Seed
+    splits: Splits | None = None
 
 
 class Quote(BaseModel):

@@ -65,7 +65,7 @@ def place_order(services: Services, order: DatasetOrder, key: str | None = None)
     try:
         job_id = create_job(
             services.db,
-            request=request.model_dump(),
+            request=request.model_dump(exclude_none=True),
             package_digest=model.digest,
             shard_pairs=shard_pairs,
             max_attempts=settings.max_attempts,
@@ -233,5 +233,11 @@ def _resolve(services: Services, order: DatasetOrder) -> tuple[RegisteredModel, 
         sizes = ", ".join(str(size) for size in offered)
         raise invalid_field("resolution", f"The model {model.id} makes: {sizes}.")
     seed = secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed
-    request = DatasetRequest(count=order.count, resolution=resolution, model=model.id, seed=seed)
+    request = DatasetRequest(
+        count=order.count,
+        resolution=resolution,
+        model=model.id,
+        seed=seed,
+        splits=order.splits,
+    )
     return model, request

@@ -59,7 +59,7 @@ def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
     with services.storage.write(segment_key(job_id, ordinal)) as file:
         segment = SegmentWriter(file)
         for index in range(claim.first, claim.first + claim.count):
-            names = pair_names(index, claim.request["count"])
+            names = pair_names(index, claim.request)
             image, label, mask = (
                 segment.add(name, picture(index, kind, claim.request["resolution"]))
                 for name, kind in zip(names, KINDS, strict=True)

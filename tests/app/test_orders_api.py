@@ -36,7 +36,13 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
     assert int(response.headers["retry-after"]) >= 1
     seed = job["request"]["seed"]
     assert 0 <= seed < 2**32
-    assert job["request"] == {"count": 10, "resolution": 128, "model": "eye@1.0.0", "seed": seed}
+    assert job["request"] == {
+        "count": 10,
+        "resolution": 128,
+        "model": "eye@1.0.0",
+        "seed": seed,
+        "splits": None,
+    }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
     assert job["progress"] == {"requested": 10, "generated": 0, "packaged": 0}
@@ -53,7 +59,8 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
 
 
 def test_an_order_may_name_everything(api: TestClient) -> None:
-    order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1}
+    splits = {"train": 0.5, "val": 0.5, "test": 0.0}
+    order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1, "splits": splits}
     job = api.post("/datasets", json=order).json()
     assert job["request"] == {**order, "model": "eye@1.0.0"}
 
@@ -133,6 +140,31 @@ def test_a_bad_field_is_named_and_nothing_is_created(
     assert rows(services) == 0
 
 
+def test_splits_are_part_of_the_order(api: TestClient) -> None:
+    splits = {"train": 0.8, "val": 0.1, "test": 0.1}
+    job = api.post("/datasets", json={"count": 10, "splits": splits}).json()
+    assert job["request"]["splits"] == splits
+    assert api.post("/datasets", json={"count": 10}).json()["request"]["splits"] is None
+
+
+@pytest.mark.parametrize(
+    ("splits", "field"),
+    [
+        ({"train": 0.8, "test": 0.1}, "#/splits"),
+        ({"train": 1.5, "val": -0.5}, "#/splits/train"),
+        ({"val": 1}, "#/splits/train"),
+        ({"train": 0.5, "dev": 0.5}, "#/splits/dev"),
+        ("half", "#/splits"),
+    ],
+)
+def test_splits_that_do_not_add_up_are_refused(
+    api: TestClient, services: Services, splits: object, field: str
+) -> None:
+    response = api.post("/datasets", json={"count": 10, "splits": splits})
+    assert field in pointers(response)
+    assert rows(services) == 0
+
+
 def test_every_bad_field_is_named(api: TestClient, services: Services) -> None:
     response = api.post("/datasets", json={"count": 0, "seed": -1, "colour": "red"})
     assert sorted(pointers(response)) == ["#/colour", "#/count", "#/seed"]
@@ -177,7 +209,13 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
     response = api.post("/datasets", json={"count": 100, "seed": 7}, params={"dry_run": True})
     assert response.status_code == 200
     assert response.json() == {
-        "request": {"count": 100, "resolution": 128, "model": "eye@1.0.0", "seed": 7},
+        "request": {
+            "count": 100,
+            "resolution": 128,
+            "model": "eye@1.0.0",
+            "seed": 7,
+            "splits": None,
+        },
         "seconds": 25.0,
         "bytes": 200_000_000,
         "basis": "package",

@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PIL import Image
@@ -27,8 +27,8 @@ PACKAGE = {
 DIGEST = "d1" * 32
 
 
-def order(count: int) -> dict[str, Any]:
-    return {"count": count, "resolution": 8, "model": "tiny-8@1.0.0", "seed": 5}
+def order(count: int, **options: Any) -> dict[str, Any]:
+    return {"count": count, "resolution": 8, "model": "tiny-8@1.0.0", "seed": 5, **options}
 
 
 def png(index: int, which: int) -> bytes:
@@ -44,7 +44,7 @@ def write_shard(
     job_id: str,
     ordinal: int,
     pairs: range,
-    count: int,
+    order: Mapping[str, Any],
     picture: Callable[[int, int], bytes] = png,
 ) -> None:
     with storage.write(segment_key(job_id, ordinal)) as file:
@@ -53,11 +53,11 @@ def write_shard(
             PairRecord(
                 index,
                 seed=2**62 + index,
-                vessel_share=index / count,
+                vessel_share=index / order["count"],
                 **{
                     which: segment.add(name, picture(index, place))
                     for place, (which, name) in enumerate(
-                        zip(("image", "label", "mask"), pair_names(index, count), strict=True)
+                        zip(("image", "label", "mask"), pair_names(index, order), strict=True)
                     )
                 },
             )
@@ -73,12 +73,13 @@ def write_shards(
     count: int,
     shard_pairs: int,
     picture: Callable[[int, int], bytes] = png,
+    **options: Any,
 ) -> int:
     """Writes all shards of an order; returns their number."""
     firsts = range(0, count, shard_pairs)
     for ordinal, first in enumerate(firsts):
         pairs = range(first, min(first + shard_pairs, count))
-        write_shard(storage, job_id, ordinal, pairs, count, picture)
+        write_shard(storage, job_id, ordinal, pairs, order(count, **options), picture)
     return len(firsts)
 
 
@@ -88,6 +89,7 @@ def make_archive(
     count: int,
     shard_pairs: int,
     picture: Callable[[int, int], bytes] = png,
+    **options: Any,
 ) -> PackedArchive:
-    shards = write_shards(storage, job_id, count, shard_pairs, picture)
-    return pack(storage, job_id, shards, order(count), PACKAGE, DIGEST)
+    shards = write_shards(storage, job_id, count, shard_pairs, picture, **options)
+    return pack(storage, job_id, shards, order(count, **options), PACKAGE, DIGEST)
