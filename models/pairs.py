@@ -7,6 +7,7 @@ the field of view, otherwise a circle is fitted to the photograph.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def find_pairs(root: Path, first: int | None = None) -> list[PairFiles]:
 
 def _partner(photo: Path, folder: Path) -> Path | None:
     # DRIVE names its partners 21_training.tif, 21_manual1.gif, 21_training_mask.gif.
-    number = photo.stem.partition("_training")[0].partition("_test")[0]
+    number = re.sub(r"_(training|validation|test)$", "", photo.stem)
     found = [
         p for p in _pictures(folder) if p.stem == photo.stem or p.stem.startswith(f"{number}_")
     ]

@@ -8,11 +8,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from app.archive.layout import MANIFEST
+from app.archive.layout import LAYOUTS, MANIFEST, layout_of
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
-ORDERED = ("count", "resolution", "model", "seed", "splits")
+ORDERED = ("count", "resolution", "model", "seed", "splits", "layout")
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 # Licence ids that the Hugging Face hub knows and that a package is likely to carry.
@@ -73,6 +73,29 @@ def manifest_file(name: str, sha256: str) -> bytes:
     return f'    "{name}": "{sha256}"'.encode()
 
 
+FOR_DATASETS = """\
+```python
+from datasets import load_dataset
+
+pairs = load_dataset("imagefolder", data_dir="path/to/this/folder", split="train")
+pairs[0]["image"], pairs[0]["label"], pairs[0]["mask"]
+```"""
+
+FOR_PAIRS = """\
+Folders and names are those of DRIVE (the pictures are PNG): a program that reads DRIVE finds the
+pairs by the number that their names begin with."""
+
+
+def folder_of(name: str) -> str:
+    return name.rpartition("/")[0] + "/"
+
+
+def _for_datasets(splits: Collection[str]) -> tuple[str, str]:
+    """What tells Hugging Face datasets where the splits are, and a person how to load them."""
+    files = "".join(f"  - split: {HUB_SPLITS[name]}\n    path: {name}/**\n" for name in splits)
+    return f"configs:\n- config_name: default\n  data_files:\n{files}", FOR_DATASETS
+
+
 def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Collection[str]) -> str:
     """README.md: the data set card, with the head that the Hugging Face hub and library read.
 
@@ -85,9 +108,10 @@ def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Collectio
         licence_head = f"license: {licence.lower()}"
     else:
         licence_head = f"license: other\nlicense_name: {json.dumps(licence)}"
-    folders = ", ".join(f"`{split}/`" for split in splits)
-    data_files = "\n".join(
-        f"  - split: {HUB_SPLITS[split]}\n    path: {split}/**" for split in splits
+    layout = layout_of(order)
+    folders = ", ".join(f"`{layout.folders[split]}/`" for split in splits)
+    configs, loading = (
+        _for_datasets(splits) if layout is LAYOUTS["imagefolder"] else ("", FOR_PAIRS)
     )
     size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
     title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
@@ -107,11 +131,7 @@ tags:
 - medical
 - retina
 - fundus
-configs:
-- config_name: default
-  data_files:
-{data_files}
----
+{configs}---
 
 # {title}
 
@@ -130,9 +150,9 @@ neural networks: no picture here is of a real eye.
 
 In {folders}:
 
-- `images/`: the photographs, RGB, 8 bit.
-- `labels/`: the vessels, one channel, 0 or 255.
-- `masks/`: the field of view, one channel, 0 or 255; the photograph is black outside.
+- `{folder_of(layout.image)}`: the photographs, RGB, 8 bit.
+- `{folder_of(layout.label)}`: the vessels, one channel, 0 or 255.
+- `{folder_of(layout.mask)}`: the field of view, one channel, 0 or 255; the photograph is black outside.
 - `metadata.jsonl`: a line a pair: file names, index, seed, and the share of the field of
   view that is vessel (0 to 1).
 
@@ -143,12 +163,7 @@ Beside them:
 
 ## How to load
 
-```python
-from datasets import load_dataset
-
-pairs = load_dataset("imagefolder", data_dir="path/to/this/folder", split="train")
-pairs[0]["image"], pairs[0]["label"], pairs[0]["mask"]
-```
+{loading}
 
 ## Intended use
 

@@ -1,6 +1,7 @@
 """Where things lie: the parts of a job's archive in storage, and the files inside the archive."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -33,15 +34,52 @@ def split_of(index: int, order: Mapping[str, Any]) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How the files of an archive are named; ``{split}`` and ``{stem}`` are filled in."""
+
+    folders: Mapping[str, str]  # of each split
+    image: str
+    label: str
+    mask: str
+
+
+LAYOUTS = {
+    # As Hugging Face datasets reads it.
+    "imagefolder": Layout(
+        {name: name for name in SPLITS},
+        image="images/{stem}.png",
+        label="labels/{stem}.png",
+        mask="masks/{stem}.png",
+    ),
+    # As programs written for DRIVE expect it (Staal et al. 2004), but for the file format.
+    "drive": Layout(
+        {"train": "training", "val": "validation", "test": "test"},
+        image="images/{stem}_{split}.png",
+        label="1st_manual/{stem}_manual1.png",
+        mask="mask/{stem}_{split}_mask.png",
+    ),
+}
+
+
+def layout_of(order: Mapping[str, Any]) -> Layout:
+    return LAYOUTS[order.get("layout") or "imagefolder"]
+
+
 def pair_names(index: int, order: Mapping[str, Any]) -> tuple[str, str, str]:
     """The names of pair ``index`` of an order: image, label, mask."""
-    split = split_of(index, order)
-    stem = f"{index:0{6 if order['count'] <= 1_000_000 else 7}d}.png"
-    return f"{split}/images/{stem}", f"{split}/labels/{stem}", f"{split}/masks/{stem}"
+    layout = layout_of(order)
+    split = layout.folders[split_of(index, order)]
+    stem = f"{index:0{6 if order['count'] <= 1_000_000 else 7}d}"
+    image, label, mask = (
+        f"{split}/{name.format(split=split, stem=stem)}"
+        for name in (layout.image, layout.label, layout.mask)
+    )
+    return image, label, mask
 
 
-def metadata_name(split: str) -> str:
-    return f"{split}/metadata.jsonl"
+def metadata_name(split: str, order: Mapping[str, Any]) -> str:
+    return f"{layout_of(order).folders[split]}/metadata.jsonl"
 
 
 def segment_key(job_id: str, ordinal: int) -> str:

@@ -55,9 +55,9 @@ def pack(
 ) -> PackedArchive:
     """Writes the archive of a job whose ``shards`` segments are all there.
 
-    ``order`` has count, resolution, model, seed and perhaps splits; ``package`` is the parsed package.json.
-    ``on_progress`` gets the number of pairs done and may raise to stop. Segments stay in storage.
-    Raises ArchiveError, or StorageKeyError where a segment or index is missing.
+    ``order`` has count, resolution, model, seed and perhaps splits and layout; ``package`` is the
+    parsed package.json. ``on_progress`` gets the number of pairs done and may raise to stop.
+    Segments stay in storage. Raises ArchiveError, or StorageKeyError where a segment or index is missing.
     """
     segments = [segment_key(job_id, ordinal) for ordinal in range(shards)]
     with ExitStack() as files:
@@ -146,7 +146,9 @@ class _Tables:
         """Writes the archive's own files, its directory and its end; returns the manifest's entry."""
         tail = SegmentWriter(file)
         own = [tail.add(README, readme)]
-        own += [tail.add_file(metadata_name(s), self._metadata[s]) for s in self.splits]
+        own += [
+            tail.add_file(metadata_name(s, self._order), self._metadata[s]) for s in self.splits
+        ]
         self._write_manifest(head, own)
         manifest = tail.add_file(MANIFEST, self._manifest)
         for entry in [*own, manifest]:

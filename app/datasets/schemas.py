@@ -10,6 +10,7 @@ from app.jobs.tables import JobStatus
 # The largest whole number that every JSON reader keeps exact.
 LARGEST_SEED = 2**53 - 1
 
+Layout = Literal["imagefolder", "drive"]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
@@ -62,6 +63,11 @@ class DatasetOrder(BaseModel):
         "given. A pair's split depends on its index alone.",
         examples=[{"train": 0.8, "val": 0.1, "test": 0.1}],
     )
+    layout: Layout | None = Field(
+        default=None,
+        description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
+        "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
+    )
 
 
 class DatasetRequest(BaseModel):
@@ -72,6 +78,7 @@ class DatasetRequest(BaseModel):
     model: str = Field(description="name@version")
     seed: Seed
     splits: Splits | None = None
+    layout: Layout | None = None
 
 
 class Quote(BaseModel):

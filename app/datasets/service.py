@@ -239,5 +239,6 @@ def _resolve(services: Services, order: DatasetOrder) -> tuple[RegisteredModel, 
         model=model.id,
         seed=seed,
         splits=order.splits,
+        layout=order.layout,
     )
     return model, request

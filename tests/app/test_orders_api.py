@@ -42,6 +42,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "model": "eye@1.0.0",
         "seed": seed,
         "splits": None,
+        "layout": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
@@ -61,6 +62,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
 def test_an_order_may_name_everything(api: TestClient) -> None:
     splits = {"train": 0.5, "val": 0.5, "test": 0.0}
     order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1, "splits": splits}
+    order |= {"layout": "drive"}
     job = api.post("/datasets", json=order).json()
     assert job["request"] == {**order, "model": "eye@1.0.0"}
 
@@ -215,6 +217,7 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "model": "eye@1.0.0",
             "seed": 7,
             "splits": None,
+            "layout": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,
