@@ -8,7 +8,7 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint train openapi clean
+.PHONY: help run demo test bench load lint train openapi clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(READY) ## every test, with real servers and processes
 
 bench: $(READY) ## pairs a second of the service against the bare sampling loop, ms a stage
 	$(BIN)/python -m bench $(ARGS)
+
+load: $(READY) ## times of 200 status requests a second beside a running order
+	$(BIN)/python -m bench.polling $(ARGS)
 
 lint: $(READY) ## style, types and the import contract
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

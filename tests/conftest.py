@@ -1,6 +1,5 @@
 """For all tests: databases and storages, real ones of each kind that the service runs on."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,10 +11,10 @@ from sqlalchemy import create_engine, make_url, text
 from app.database import Database
 from app.settings import Settings
 from app.storage import Storage, open_storage
+from models.openmp import wait_briefly
 from tests.servers import BUCKET, CREDENTIALS, postgresql, seaweed
 
-# As the worker does, and for the same reason (see worker/__init__.py); torch is not loaded yet.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+wait_briefly()  # as the worker does; torch is not loaded yet
 
 
 @pytest.fixture(scope="session")

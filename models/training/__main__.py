@@ -1,9 +1,7 @@
-import os
+from models.openmp import wait_briefly
 
-# Read by the OpenMP runtime when torch is loaded: its threads otherwise spin while they wait, and
-# two processes that share the cores slow each other down several times.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+wait_briefly()
 
-from models.training.command import main
+from models.training.command import main  # noqa: E402  it loads torch
 
 main()
