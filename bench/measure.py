@@ -77,7 +77,7 @@ def stage_times(sampler: PairSampler, order: Order, folder: Path) -> dict[str, f
     storage = FolderStorage(folder)
     clock.timed("hash and write", _write_segment)(storage, encoded, sampler.environment)
     manifest, digest = sampler.package.manifest, sampler.package.digest
-    clock.timed("pack", pack)(storage, "bench", 1, order, manifest, digest)
+    clock.timed("pack", pack)(storage, "bench", [0], count, order, manifest, digest)
     return {stage: 1000 * seconds / count for stage, seconds in clock.seconds.items()}
 
 

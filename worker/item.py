@@ -11,7 +11,7 @@ import torch
 
 from app.archive.pack import ArchiveError, discard_segments, pack
 from app.database import Database, open_database
-from app.jobs.leases import Claim, claim_next, complete, fail, release
+from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
 from app.jobs.tables import ItemKind
 from app.settings import Settings, get_settings
 from app.storage import Storage, StorageKeyError, open_storage
@@ -87,7 +87,8 @@ class Worker:
         archive = pack(
             self._storage,
             claim.job_id,
-            shard_number(claim),
+            finished_shards(self._db, claim.job_id),
+            claim.shard_pairs,
             claim.request,
             package,
             claim.package_digest,

@@ -51,7 +51,7 @@ def manifest_head(
 
     ``splits`` has the number of pairs in each split.
     """
-    pairs = order["count"]
+    pairs = sum(splits.values())
     head = {
         "format": FORMAT,
         "order": {name: order[name] for name in ORDERED if order.get(name) is not None},
@@ -96,12 +96,13 @@ def _for_datasets(splits: Collection[str]) -> tuple[str, str]:
     return f"configs:\n- config_name: default\n  data_files:\n{files}", FOR_DATASETS
 
 
-def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Collection[str]) -> str:
+def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Mapping[str, int]) -> str:
     """README.md: the data set card, with the head that the Hugging Face hub and library read.
 
-    ``splits`` are those that have pairs.
+    ``splits`` has the number of pairs in each split.
     """
-    count, resolution = order["count"], order["resolution"]
+    count, resolution = sum(splits.values()), order["resolution"]
+    ordered = "" if count == order["count"] else f" of {order['count']} ordered; it was cancelled"
     training_data = package["training_data"]
     licence = package["licence"]
     if licence.lower() in HUB_LICENCES:
@@ -140,7 +141,7 @@ neural networks: no picture here is of a real eye.
 
 | | |
 |---|---|
-| Pairs | {count} |
+| Pairs | {count}{ordered} |
 | Size | {resolution} x {resolution} px |
 | Model | {package["name"]}, version {package["version"]} |
 | Seed of the order | {order["seed"]} |

@@ -1,5 +1,6 @@
 """Where things lie: the parts of a job's archive in storage, and the files inside the archive."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -9,6 +10,8 @@ README = "README.md"
 MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
 WHOLE = {"train": 1.0}  # the splits of an order that asks for none
+
+NOT_PACKED = 2**64 - 1
 
 # 2**32 over the golden ratio: its multiples, modulo 2**32, fill the range evenly from the start.
 GOLDEN, RANGE = 2_654_435_769, 2**32
@@ -96,8 +99,14 @@ def tail_key(job_id: str) -> str:
 
 
 def offsets_key(job_id: str) -> str:
-    """Where each segment starts in the archive: 8 bytes a shard, little endian."""
+    """Where each segment starts in the archive (see :func:`pack_offsets`)."""
     return f"jobs/{job_id}/dataset.offsets"
+
+
+def pack_offsets(offsets: Mapping[int, int]) -> bytes:
+    """What is stored there: 8 bytes a shard, little endian; NOT_PACKED for one that is not in it."""
+    length = max(offsets) + 1
+    return struct.pack(f"<{length}Q", *(offsets.get(n, NOT_PACKED) for n in range(length)))
 
 
 def archive_key(job_id: str) -> str:

@@ -6,10 +6,10 @@ every file, so that its own stands for the archive. What grows with the order
 """
 
 import shutil
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import zip_longest
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ from app.archive.layout import (
     index_key,
     metadata_name,
     offsets_key,
+    pack_offsets,
     segment_key,
     split_of,
     splits_of,
@@ -47,35 +48,36 @@ class PackedArchive:
 def pack(
     storage: Storage,
     job_id: str,
-    shards: int,
+    shards: Sequence[int],
+    shard_pairs: int,
     order: Mapping[str, Any],
     package: Mapping[str, Any],
     package_digest: str,
     on_progress: Callable[[int], None] = lambda pairs: None,
 ) -> PackedArchive:
-    """Writes the archive of a job whose ``shards`` segments are all there.
+    """Writes the archive of a job's ``shards``: all of them, or those of a cancelled job.
 
     ``order`` has count, resolution, model, seed and perhaps splits and layout; ``package`` is the
     parsed package.json. ``on_progress`` gets the number of pairs done and may raise to stop.
     Segments stay in storage. Raises ArchiveError, or StorageKeyError where a segment or index is missing.
     """
-    segments = [segment_key(job_id, ordinal) for ordinal in range(shards)]
+    segments = [segment_key(job_id, ordinal) for ordinal in shards]
     with ExitStack() as files:
         tables = _Tables(files, order)
-        for ordinal, segment in enumerate(segments):
-            data_end = tables.add_index(storage.read(index_key(job_id, ordinal)), ordinal)
+        for ordinal, segment in zip(shards, segments, strict=True):
+            first = ordinal * shard_pairs
+            pairs = range(first, min(first + shard_pairs, order["count"]))
+            data_end = tables.add_index(storage.read(index_key(job_id, ordinal)), ordinal, pairs)
             if storage.size(segment) != data_end:
                 raise ArchiveError(
                     f"{segment} has {storage.size(segment)} bytes where its index says {data_end}"
                 )
             on_progress(tables.pairs)
-        if tables.pairs != order["count"]:
-            raise ArchiveError(f"{tables.pairs} pairs in {shards} shards, ordered {order['count']}")
         head = manifest_head(order, package, package_digest, tables.environments, tables.splits)
         with storage.write(tail_key(job_id)) as tail:
             manifest = tables.write_tail(tail, card(order, package, tables.splits).encode(), head)
     with storage.write(offsets_key(job_id)) as file:
-        file.write(struct.pack(f"<{shards}Q", *tables.offsets))
+        file.write(pack_offsets(dict(zip(shards, tables.offsets, strict=True))))
     key = archive_key(job_id)
     storage.concatenate(key, [*segments, tail_key(job_id)])
     storage.delete(tail_key(job_id))
@@ -110,18 +112,17 @@ class _Tables:
         """The splits that have pairs, and how many; a small order may leave one empty."""
         return {split: pairs for split, pairs in self._in_split.items() if pairs}
 
-    def add_index(self, index: bytes, ordinal: int) -> int:
-        """Takes the next shard's index; returns the bytes its segment must have."""
+    def add_index(self, index: bytes, ordinal: int, pairs: range) -> int:
+        """Takes the index of a shard of these pairs; returns the bytes its segment must have."""
         environment, records = read_index(index)
         if environment not in self.environments:
             self.environments.append(environment)
         self.offsets.append(self._size)
         segment_bytes = 0
-        for record in records:
-            if record.index != self.pairs:
-                raise ArchiveError(
-                    f"shard {ordinal} has pair {record.index} in the place of pair {self.pairs}"
-                )
+        for due, record in zip_longest(pairs, records):
+            found = record.index if record else None
+            if record is None or found != due:
+                raise ArchiveError(f"shard {ordinal} has pair {found} in the place of pair {due}")
             self._add_pair(record)
             segment_bytes = record.entries[-1].end
         self._size += segment_bytes

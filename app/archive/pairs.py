@@ -1,9 +1,8 @@
 """One picture of an order, by a range read: from its segment at first, later from the archive."""
 
-import struct
 from typing import Literal
 
-from app.archive.layout import index_key, offsets_key, segment_key
+from app.archive.layout import NOT_PACKED, index_key, offsets_key, segment_key
 from app.archive.segment import Entry, read_index
 from app.storage import Storage, StorageKeyError
 
@@ -33,7 +32,10 @@ def read_pair(
         entry: Entry = getattr(list(records)[place], which)
         if archive_key is None:
             return storage.read(segment_key(job_id, ordinal), entry.data_offset, entry.size)
-        (segment_offset,) = struct.unpack("<Q", storage.read(offsets_key(job_id), 8 * ordinal, 8))
+        stored = storage.read(offsets_key(job_id), 8 * ordinal, 8)
+        segment_offset = int.from_bytes(stored, "little") if stored else NOT_PACKED
+        if segment_offset == NOT_PACKED:
+            raise PairNotReady(f"pair {index} is not in the part that was packed")
         return storage.read(archive_key, segment_offset + entry.data_offset, entry.size)
     except StorageKeyError as error:
         raise PairNotReady(f"pair {index} is not there yet") from error

@@ -14,7 +14,7 @@ from app.datasets.views import retry_after, show
 from app.deps import Services, ServicesDep, require_json
 from app.errors import not_found, not_ready
 from app.jobs.orders import request_cancel, request_delete
-from app.jobs.tables import JobStatus
+from app.jobs.tables import ENDED, JobStatus
 from app.openapi import Responses, problems
 from app.problems import (
     EXPIRED,
@@ -144,14 +144,15 @@ def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) 
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
 def download_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
-    """The zip, once the job has succeeded. The `ETag` is its manifest's SHA-256.
+    """The zip, once the job has succeeded; of a cancelled one, what was finished by then.
 
-    Storage that has a server of its own is linked to for an hour; otherwise `Range` is honoured here.
+    The `ETag` is the SHA-256 of its manifest. Storage that has a server of its own is linked to for
+    an hour; otherwise `Range` is honoured here.
     """
     with services.db.read() as session:
         job = service.find_dataset(session, dataset_id)
     service.refuse_expired(job)
-    if job.status != JobStatus.SUCCEEDED or job.archive_key is None:
+    if job.archive_key is None or job.status not in ENDED:
         raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
     filename, media_type = f"{job.id}.zip", "application/zip"
     link = services.storage.link(job.archive_key, filename, media_type)

@@ -149,7 +149,10 @@ class Dataset(BaseModel):
     request: DatasetRequest
     progress: Progress
     estimate: Estimate
-    archive: Archive | None = Field(description="Null until the job has succeeded.")
+    archive: Archive | None = Field(
+        description="Null until there is one: of all pairs, or of those finished when the job was "
+        "cancelled."
+    )
     package_digest: str = Field(description="SHA-256 of the model package's package.json.")
     environment: dict[str, Any] | None = Field(
         description="Library versions, device and precision for which the same order gives the "

@@ -67,11 +67,15 @@ def _archive(job: Job) -> Archive | None:
     return Archive(bytes=job.archive_bytes, manifest_sha256=job.manifest_sha256)
 
 
+def _has_archive(job: Job) -> bool:
+    return job.archive_key is not None and job.status in (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
+
+
 def _links(job: Job) -> Links:
     home = f"/datasets/{job.id}"
     return Links(
         self=home,
-        download=f"{home}/download" if job.status == JobStatus.SUCCEEDED else None,
+        download=f"{home}/download" if _has_archive(job) else None,
         preview=f"{home}/preview",
         cancel=f"{home}/cancel" if job.status in ACTIVE else None,
     )

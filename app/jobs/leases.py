@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.rates import record_rate
-from app.jobs.states import end_lease, lock_job, settle
+from app.jobs.states import end_lease, is_wanted, lock_job, settle
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
 
 
@@ -60,7 +60,8 @@ def claim_next(
     ready = (Item.state == ItemState.READY) & Item.kind.in_(kinds)
     job_with_work = (
         select(Job.id)
-        .where(Job.status.in_(ACTIVE))
+        # What is ready of a cancelling one is the packing of its finished part.
+        .where(Job.status.in_((*ACTIVE, JobStatus.CANCELLING)))
         .where(select(Item.id).where(Item.job_id == Job.id).where(ready).exists())
         .order_by(Job.created_at, Job.id)
         .limit(1)
@@ -104,6 +105,19 @@ def claim_next(
             )
 
 
+def finished_shards(db: Database, job_id: str) -> list[int]:
+    """The ordinals of the job's shards that are done, in order."""
+    with db.read() as session:
+        return list(
+            session.scalars(
+                select(Item.ordinal)
+                .where(Item.job_id == job_id)
+                .where(Item.kind == ItemKind.SHARD, Item.state == ItemState.DONE)
+                .order_by(Item.ordinal)
+            )
+        )
+
+
 def renew(
     db: Database,
     claim: Claim,
@@ -121,8 +135,8 @@ def renew(
         )
         if held is None:
             return LeaseState.LOST
-        status = session.scalar(select(Job.status).where(Job.id == claim.job_id))
-        return LeaseState.HELD if status in ACTIVE else LeaseState.CANCELLED
+        wanted = is_wanted(session.get_one(Job, claim.job_id), claim.kind)
+        return LeaseState.HELD if wanted else LeaseState.CANCELLED
 
 
 def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = utc_now) -> bool:
@@ -143,11 +157,12 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         if item.kind == ItemKind.SHARD:
             job.environment = job.environment or result["environment"]
             record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
-        elif job.status == JobStatus.PACKAGING:
+        elif is_wanted(job, item.kind):
             job.archive_key = result["archive_key"]
             job.archive_bytes = result["bytes"]
             job.manifest_sha256 = result["manifest_sha256"]
-            job.enter(JobStatus.SUCCEEDED, now)
+            if job.status == JobStatus.PACKAGING:
+                job.enter(JobStatus.SUCCEEDED, now)
         settle(session, job, now)
         return True
 
@@ -170,7 +185,7 @@ def release(db: Database, claim: Claim, clock: Clock = utc_now) -> None:
         job = lock_job(session, claim.job_id)
         item = _current_item(session, claim)
         if item is not None:
-            end_lease(item, ItemState.READY if job.status in ACTIVE else ItemState.DROPPED)
+            end_lease(item, ItemState.READY if is_wanted(job, item.kind) else ItemState.DROPPED)
             settle(session, job, clock())
 
 
@@ -180,14 +195,15 @@ def note_failure(
     """Count a failure of a leased item and decide what becomes of it and of its locked job."""
     item.failures += 1
     item.error = error
-    if job.status not in ACTIVE:
+    if not is_wanted(job, item.kind):
         end_lease(item, ItemState.DROPPED)
     elif item.failures < job.max_attempts:
         end_lease(item, ItemState.READY)
     else:
         end_lease(item, ItemState.FAILED)
         job.error = error
-        job.enter(JobStatus.FAILED, now)
+        if job.status in ACTIVE:
+            job.enter(JobStatus.FAILED, now)
     settle(session, job, now)
 
 

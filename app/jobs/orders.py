@@ -85,7 +85,7 @@ def create_job(
 
 
 def request_cancel(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
-    """Cancel the job: at once if no item of it is leased, else as soon as the last lease ends.
+    """Cancel the job: no shard is begun any more, and those that are done are packed.
 
     In any other state nothing changes. Returns whether there is such a job.
     """
@@ -110,6 +110,7 @@ def request_delete(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
             now = clock()
             job.deleted_at = now
             _cancel(session, job, now)
+            settle(session, job, now)  # one that is cancelling no longer packs its part
         return True
 
 

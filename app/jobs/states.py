@@ -28,28 +28,43 @@ def end_lease(item: Item, state: ItemState) -> None:
     item.progress = item.count if state == ItemState.DONE else 0
 
 
+def is_wanted(job: Job, kind: str) -> bool:
+    """Whether the job still needs items of this kind: a cancelled one only packs what there is."""
+    if job.status == JobStatus.CANCELLING:
+        return kind == ItemKind.PACK and job.deleted_at is None
+    return job.status in ACTIVE
+
+
 def settle(session: Session, job: Job, now: datetime) -> None:
     """Draw the consequences of a change for the rest of the job.
 
     The last finished shard makes the packing ready. A job that has ended, or is about to, drops
-    what no worker has begun; a cancelling one is cancelled when no item is leased any more.
+    what no worker has begun. A cancelling one packs the shards that are done, as soon as no item is
+    leased any more, and is then cancelled; at once if there are none.
     """
     of_job = Item.job_id == job.id
+    shards = Item.kind == ItemKind.SHARD
+    unbegun = (of_job, Item.state.in_((ItemState.WAITING, ItemState.READY)))
     if job.status == JobStatus.RUNNING:
-        shards = (of_job, Item.kind == ItemKind.SHARD)
-        if not session.scalar(select(exists().where(*shards, Item.state.in_(OPEN)))):
+        if not session.scalar(select(exists().where(of_job, shards, Item.state.in_(OPEN)))):
             session.execute(
                 update(Item)
                 .where(of_job, Item.kind == ItemKind.PACK, Item.state == ItemState.WAITING)
                 .values(state=ItemState.READY)
             )
             job.enter(JobStatus.PACKAGING, now)
+    elif job.status == JobStatus.CANCELLING:
+        session.execute(update(Item).where(*unbegun, shards).values(state=ItemState.DROPPED))
+        if session.scalar(select(exists().where(of_job, Item.state == ItemState.LEASED))):
+            return
+        finished = exists().where(of_job, shards, Item.state == ItemState.DONE)
+        if is_wanted(job, ItemKind.PACK) and session.scalar(select(finished)):
+            packing = session.scalars(
+                update(Item).where(*unbegun).values(state=ItemState.READY).returning(Item.id)
+            )
+            if packing.all():
+                return
+        session.execute(update(Item).where(*unbegun).values(state=ItemState.DROPPED))
+        job.enter(JobStatus.CANCELLED, now)
     elif job.status not in ACTIVE:
-        session.execute(
-            update(Item)
-            .where(of_job, Item.state.in_((ItemState.WAITING, ItemState.READY)))
-            .values(state=ItemState.DROPPED)
-        )
-        leased = session.scalar(select(exists().where(of_job, Item.state == ItemState.LEASED)))
-        if job.status == JobStatus.CANCELLING and not leased:
-            job.enter(JobStatus.CANCELLED, now)
+        session.execute(update(Item).where(*unbegun).values(state=ItemState.DROPPED))

@@ -9,7 +9,7 @@ from app.archive.layout import index_key, pair_names, segment_key
 from app.archive.pack import discard_segments, pack
 from app.archive.segment import PairRecord, SegmentWriter, dump_index
 from app.deps import Services
-from app.jobs.leases import Claim, claim_next, complete
+from app.jobs.leases import Claim, claim_next, complete, finished_shards
 from tests.app.packages import manifest
 
 ENVIRONMENT = {"torch": "2.13.0", "device": "cpu"}
@@ -40,7 +40,8 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
     archive = pack(
         services.storage,
         claim.job_id,
-        claim.ordinal,
+        finished_shards(services.db, claim.job_id),
+        claim.shard_pairs,
         claim.request,
         manifest(),
         claim.package_digest,

@@ -5,7 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from app.database import Database
-from app.jobs.leases import claim_next, fail, release
+from app.jobs.leases import (
+    Claim,
+    LeaseState,
+    claim_next,
+    fail,
+    finished_shards,
+    release,
+    renew,
+)
 from app.jobs.orders import request_cancel, request_delete
 from app.jobs.sweep import sweep
 from app.jobs.tables import JobStatus
@@ -124,6 +132,75 @@ def test_delete(
     assert jobs.items(job_id) == []
     assert request_delete(db, job_id, clock=jobs.clock)
     assert sweep(db, storage, clock=jobs.clock).purged == 0
+
+
+def half_done(jobs: Jobs) -> tuple[str, Claim]:
+    """A cancelled job of three shards, one done and one in the hands of a worker."""
+    job_id = jobs.order(count=12, shard_pairs=4)
+    jobs.finish(jobs.claim())
+    claim = jobs.claim()
+    request_cancel(jobs.db, job_id, clock=jobs.clock)
+    return job_id, claim
+
+
+def test_what_was_finished_is_packed(db: Database, jobs: Jobs) -> None:
+    job_id, claim = half_done(jobs)
+    assert claim_next(db, "two", clock=jobs.clock) is None
+    assert renew(db, claim, 1, clock=jobs.clock) is LeaseState.CANCELLED
+    release(db, claim, clock=jobs.clock)
+    assert jobs.row(job_id).status == "cancelling"
+    packing = jobs.claim()
+    assert (packing.kind, finished_shards(db, job_id)) == ("pack", [0])
+    assert renew(db, packing, 1, clock=jobs.clock) is LeaseState.HELD
+    assert jobs.finish(packing)
+    job = jobs.row(job_id)
+    assert (job.status, job.archive_bytes) == ("cancelled", 1000)
+    assert jobs.states(job_id) == ["done", "dropped", "dropped", "done"]
+
+
+def test_a_shard_finished_after_the_cancel_is_packed_too(db: Database, jobs: Jobs) -> None:
+    job_id, claim = half_done(jobs)
+    assert jobs.finish(claim)
+    assert jobs.claim().kind == "pack"
+    assert finished_shards(db, job_id) == [0, 1]
+
+
+def test_a_part_that_cannot_be_packed_is_given_up(db: Database, jobs: Jobs) -> None:
+    job_id, claim = half_done(jobs)
+    release(db, claim, clock=jobs.clock)
+    for _ in range(3):
+        assert jobs.row(job_id).status == "cancelling"
+        fail(db, jobs.claim(), "broken", "Broken.", clock=jobs.clock)
+    job = jobs.row(job_id)
+    assert (job.status, job.archive_key) == ("cancelled", None)
+    assert job.error == {"code": "broken", "detail": "Broken."}
+
+
+def test_the_packing_of_a_part_outlives_its_worker(
+    db: Database, jobs: Jobs, storage: Storage
+) -> None:
+    job_id, claim = half_done(jobs)
+    release(db, claim, clock=jobs.clock)
+    jobs.claim()
+    jobs.clock.step(60)
+    assert sweep(db, storage, clock=jobs.clock).expired == 1
+    assert jobs.finish(jobs.claim())
+    assert jobs.row(job_id).status == "cancelled"
+
+
+def test_a_deleted_job_is_not_packed(db: Database, jobs: Jobs) -> None:
+    job_id, claim = half_done(jobs)
+    release(db, claim, clock=jobs.clock)
+    packing = jobs.claim()
+    request_delete(db, job_id, clock=jobs.clock)
+    assert renew(db, packing, 1, clock=jobs.clock) is LeaseState.CANCELLED
+    release(db, packing, clock=jobs.clock)
+    assert jobs.row(job_id).status == "cancelled"
+    waiting, claim = half_done(jobs)
+    release(db, claim, clock=jobs.clock)
+    request_delete(db, waiting, clock=jobs.clock)
+    assert claim_next(db, "two", clock=jobs.clock) is None
+    assert jobs.row(waiting).status == "cancelled"
 
 
 def test_what_was_never_ordered_cannot_be_ended(db: Database) -> None:

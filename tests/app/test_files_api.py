@@ -148,7 +148,25 @@ def test_there_is_no_archive_before_the_end(
     assert api.head(path).status_code == 200
 
 
-def test_a_cancelled_job_has_no_archive(api: TestClient, services: Services, order: Order) -> None:
+def test_a_cancelled_job_has_what_was_finished(
+    api: TestClient, services: Services, order: Order
+) -> None:
+    home = f"/datasets/{order(12, resolution=64)}"
+    make_items(services, most=2)
+    api.post(f"{home}/cancel")
+    problem(api.get(f"{home}/download"), 409)
+    make_items(services)
+    job = api.get(home).json()
+    assert (job["status"], job["links"]["download"]) == ("cancelled", f"{home}/download")
+    head = api.head(f"{home}/download")
+    assert int(head.headers["content-length"]) == job["archive"]["bytes"]
+    assert api.get(f"{home}/pairs/7/image").content == picture(7, "image")
+    assert problem(api.get(f"{home}/pairs/8/image"), 409)["job_status"] == "cancelled"
+
+
+def test_a_job_cancelled_at_once_has_no_archive(
+    api: TestClient, services: Services, order: Order
+) -> None:
     job_id = order(8)
     request_cancel(services.db, job_id)
     assert problem(api.get(f"/datasets/{job_id}/download"), 409)["job_status"] == "cancelled"

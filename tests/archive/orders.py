@@ -92,4 +92,6 @@ def make_archive(
     **options: Any,
 ) -> PackedArchive:
     shards = write_shards(storage, job_id, count, shard_pairs, picture, **options)
-    return pack(storage, job_id, shards, order(count, **options), PACKAGE, DIGEST)
+    return pack(
+        storage, job_id, range(shards), shard_pairs, order(count, **options), PACKAGE, DIGEST
+    )

@@ -12,6 +12,7 @@ import pytest
 
 from app.archive.layout import archive_key, index_key, segment_key, tail_key
 from app.archive.pack import ArchiveError, discard_segments, pack
+from app.archive.pairs import PairNotReady, read_pair
 from app.storage import Storage, StorageKeyError
 from tests.archive.orders import (
     DIGEST,
@@ -121,14 +122,14 @@ def test_zip64_archive(storage: Storage, tmp_path: Path) -> None:
 def test_progress_reaches_the_count(storage: Storage) -> None:
     shards = write_shards(storage, "job", 5, 2)
     seen: list[int] = []
-    pack(storage, "job", shards, order(5), PACKAGE, DIGEST, seen.append)
+    pack(storage, "job", range(shards), 2, order(5), PACKAGE, DIGEST, seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 5
 
 
 def test_packing_again_gives_the_same(storage: Storage) -> None:
     first = make_archive(storage, "job", count=5, shard_pairs=2)
-    again = pack(storage, "job", 3, order(5), PACKAGE, DIGEST)
+    again = pack(storage, "job", range(3), 2, order(5), PACKAGE, DIGEST)
     assert again == first
 
 
@@ -148,7 +149,7 @@ def test_missing_shard(storage: Storage) -> None:
     write_shards(storage, "job", 4, 2)
     storage.delete(index_key("job", 1))
     with pytest.raises(StorageKeyError, match=r"000001\.index"):
-        pack(storage, "job", 2, order(4), PACKAGE, DIGEST)
+        pack(storage, "job", range(2), 2, order(4), PACKAGE, DIGEST)
 
 
 def test_cut_segment_is_named(storage: Storage) -> None:
@@ -157,15 +158,35 @@ def test_cut_segment_is_named(storage: Storage) -> None:
     with storage.write(segment_key("job", 1)) as file:
         file.write(data[:-1])
     with pytest.raises(ArchiveError, match=r"000001\.segment has"):
-        pack(storage, "job", 2, order(4), PACKAGE, DIGEST)
+        pack(storage, "job", range(2), 2, order(4), PACKAGE, DIGEST)
 
 
 def test_shard_of_another_plan(storage: Storage) -> None:
     write_shards(storage, "job", 4, 2)
-    with pytest.raises(ArchiveError, match="2 pairs in 1 shards, ordered 4"):
-        pack(storage, "job", 1, order(4), PACKAGE, DIGEST)
+    with pytest.raises(ArchiveError, match="shard 0 has pair None in the place of pair 2"):
+        pack(storage, "job", range(1), 3, order(4), PACKAGE, DIGEST)
+    with pytest.raises(ArchiveError, match="shard 0 has pair 1 in the place of pair None"):
+        pack(storage, "job", range(1), 1, order(4), PACKAGE, DIGEST)
     index = storage.read(index_key("job", 0))
     with storage.write(index_key("job", 1)) as file:
         file.write(index)
     with pytest.raises(ArchiveError, match="shard 1 has pair 0 in the place of pair 2"):
-        pack(storage, "job", 2, order(4), PACKAGE, DIGEST)
+        pack(storage, "job", range(2), 2, order(4), PACKAGE, DIGEST)
+
+
+def test_part_of_an_order(storage: Storage) -> None:
+    write_shards(storage, "job", 7, 2)
+    archive = pack(storage, "job", [1, 3], 2, order(7), PACKAGE, DIGEST)
+    with zipfile.ZipFile(io.BytesIO(storage.read(archive.key))) as opened:
+        assert opened.testzip() is None
+        names = [name for name in opened.namelist() if name.startswith("train/images/")]
+        manifest = json.loads(opened.read("manifest.json"))
+        assert "| Pairs | 3 of 7 ordered; it was cancelled |" in opened.read("README.md").decode()
+    assert names == [f"train/images/{index:06d}.png" for index in (2, 3, 6)]
+    assert manifest["counts"]["pairs"] == manifest["splits"]["train"] == 3
+    assert manifest["order"]["count"] == 7
+    for index in (2, 3, 6):
+        assert read_pair(storage, "job", 2, index, "label", archive.key) == png(index, 1)
+    for index in (0, 1, 4, 5):
+        with pytest.raises(PairNotReady):
+            read_pair(storage, "job", 2, index, "label", archive.key)
