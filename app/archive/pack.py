@@ -31,7 +31,7 @@ from app.archive.records import central_record, end_records
 from app.archive.segment import CHUNK, Entry, PairRecord, SegmentWriter, read_index
 from app.storage import Storage
 
-SPILL_BYTES = 8 << 20
+SPILL_BYTES = 1 << 19
 
 
 class ArchiveError(Exception):
