@@ -18,16 +18,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Moves:
-    """Ranges of a random affine move."""
+    """Ranges of a random move."""
 
     turn: float  # degrees, uniform within plus and minus
     zoom: float  # standard deviation of log2 of the scale
     shift: float  # share of the side, uniform within plus and minus
     mirror: bool = True
+    bend: float = 0.0  # smooth warp: standard deviation of the displacement, share of the side
 
 
-# The left eye is the mirror image of the right; cameras are held a little askew.
-ANATOMICAL = Moves(turn=10, zoom=0.06, shift=0.03)
+# Cameras are held a little askew, and no two trees curve alike: bending makes a cloud of plausible
+# trees of each real one. No mirror: reals are turned to one eye, and the sampler mirrors.
+ANATOMICAL = Moves(turn=10, zoom=0.06, shift=0.03, mirror=False, bend=0.02)
 # Stage two meets maps of any source: it should not care how the camera was held.
 PHOTOGRAPHIC = Moves(turn=25, zoom=0.1, shift=0.04)
 # What the stage-one discriminator is shown (ADA's geometric moves without anisotropy).
@@ -51,12 +53,45 @@ def random_affine(count: int, moves: Moves, generator: torch.Generator) -> Tenso
     )
 
 
-def move(pictures: Tensor, matrices: Tensor, outside: float) -> Tensor:
-    """Apply affine moves to [B, C, H, W] pictures; what comes from beyond the edge is ``outside``."""
+def random_bend(count: int, moves: Moves, generator: torch.Generator) -> Tensor:
+    """Draw [count, 2, 5, 5] displacements of a coarse grid, in ``affine_grid``'s coordinates."""
+    return torch.randn(count, 2, 5, 5, generator=generator) * (2 * moves.bend)
+
+
+def move(pictures: Tensor, matrices: Tensor, outside: float, bend: Tensor | None = None) -> Tensor:
+    """Apply affine moves, then bends, to [B, C, H, W] pictures.
+
+    What comes from beyond the edge is ``outside``.
+    """
     grid = F.affine_grid(matrices.to(pictures), list(pictures.shape), align_corners=False)
+    if bend is not None:
+        size = list(pictures.shape[-2:])
+        smooth = F.interpolate(bend.to(pictures), size=size, mode="bicubic", align_corners=True)
+        grid = grid + smooth.permute(0, 2, 3, 1)
     # grid_sample pads with zero: shift the values so that zero means outside.
     moved = F.grid_sample(pictures - outside, grid, padding_mode="zeros", align_corners=False)
     return moved + outside
+
+
+def mirrors_to_one_eye(maps: Tensor) -> Tensor:
+    """Which of the maps [N, 1, H, W] to mirror so that they agree best with the others; bool [N].
+
+    Left and right eyes are mirror images. Shown both, a generator has to learn two anatomies from
+    half of the maps each; names do not always tell which eye it is, the maps themselves nearly do.
+    """
+    coarse = F.avg_pool2d(maps.float(), max(1, maps.shape[-1] // 32))
+    coarse = F.avg_pool2d(coarse, 3, stride=1, padding=1)
+    mirrored = torch.zeros(len(maps), dtype=torch.bool)
+    for _ in range(20):  # settles within a few rounds
+        before = mirrored.clone()
+        for i, one in enumerate(coarse):
+            others = (coarse.sum(0) - one) / max(1, len(maps) - 1)
+            if (one.flip(-1) - others).square().sum() < (one - others).square().sum():
+                coarse[i] = one.flip(-1)
+                mirrored[i] = ~mirrored[i]
+        if torch.equal(before, mirrored):
+            break
+    return mirrored
 
 
 def augment_some(maps: Tensor, probability: float, generator: torch.Generator) -> Tensor:
@@ -92,10 +127,11 @@ class AdaptiveStrength:
     twenty by heart and needs more; the target is 0.6.
     """
 
-    probability: float = 0.4
+    probability: float = 0.5
     signal: float = 0.0
     target: float = 0.6
     images_to_one: float = 10_000  # images over which the probability could move by one
+    least: float = 0.4  # twenty maps are never enough to do without
     most: float = 0.85  # above this ADA's moves begin to leak into the drawings
 
     def update(self, real_scores: Tensor) -> None:
@@ -103,4 +139,4 @@ class AdaptiveStrength:
         self.signal += 0.05 * (float(real_scores.detach().sign().mean()) - self.signal)
         step = len(real_scores) / self.images_to_one
         step = step if self.signal > self.target else -step
-        self.probability = min(max(self.probability + step, 0.0), self.most)
+        self.probability = min(max(self.probability + step, self.least), self.most)

@@ -29,6 +29,32 @@ class EqualConv2d(nn.Conv2d):
         return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
 
 
+class EqualUpConv2d(nn.ConvTranspose2d):
+    """Transposed 4 x 4 convolution with an equalised learning rate; [B, in, H, W] -> [B, out, 2H, 2W]."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, 4, stride=2, padding=1)
+        self.scale = math.sqrt(2.0) / math.sqrt(inputs * 4)  # four taps meet in each output pixel
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight)
+        assert self.bias is not None  # these layers always have one
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return F.conv_transpose2d(x, self.weight * self.scale, self.bias, stride=2, padding=1)
+
+
+class EqualDownConv2d(EqualConv2d):
+    """Strided 4 x 4 convolution with an equalised learning rate; [B, in, 2H, 2W] -> [B, out, H, W]."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, kernel=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.scale, self.bias, stride=2, padding=1)
+
+
 class EqualLinear(nn.Linear):
     """Fully connected layer with an equalised learning rate; [B, in] -> [B, out]."""
 

@@ -28,6 +28,26 @@ def r1_penalty(real: Tensor, scores: Tensor) -> Tensor:
     return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
+def mean_distance(maps: Tensor, side: int = 16) -> Tensor:
+    """Mean root-mean-square distance of the maps of a batch [B, 1, R, R] from each other, a scalar.
+
+    Taken at ``side`` pixels (R a multiple of it, or smaller), where layouts differ and noise does not.
+    """
+    coarse = F.avg_pool2d(maps.float(), max(1, maps.shape[-1] // side)).flatten(1)
+    squares = (coarse[:, None] - coarse[None]).square().mean(dim=2)
+    return (squares + 1e-8).sqrt().sum() / (len(maps) * (len(maps) - 1))
+
+
+def spread_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """How much less a batch of drawn maps varies than a batch of real ones, as a share; a scalar.
+
+    Zero once they vary as much. Minibatch deviation lets the discriminator see a lack of variety,
+    but on 20 maps the generator had collapsed to one layout all the same; this tells it directly
+    (the idea of mode-seeking GANs, arXiv 1903.05628, with the reals' own spread as the bound).
+    """
+    return F.relu(1 - mean_distance(fake) / mean_distance(real).detach())
+
+
 # --- stage two: least squares, feature matching, weighted L1, KL ---------------------------------
 
 Features = list[list[Tensor]]

@@ -85,13 +85,21 @@ def nearest_overlap(label: Label, others: Sequence[Label]) -> float:
     return max(max(overlap(label, other), overlap(mirrored, other)) for other in others)
 
 
-def summary(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation of each measure."""
-    names = rows[0].keys()
+def overlaps_among(labels: Sequence[Label]) -> list[float]:
+    """The nearest overlap of each label with the others of its set."""
+    return [
+        nearest_overlap(label, [*labels[:i], *labels[i + 1 :]]) for i, label in enumerate(labels)
+    ]
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Mean and standard deviation."""
     return {
-        name: {
-            "mean": round(float(np.mean([row[name] for row in rows])), 4),
-            "deviation": round(float(np.std([row[name] for row in rows])), 4),
-        }
-        for name in names
+        "mean": round(float(np.mean(values)), 4),
+        "deviation": round(float(np.std(values)), 4),
     }
+
+
+def summaries(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of each measure."""
+    return {name: summary([row[name] for row in rows]) for name in rows[0]}

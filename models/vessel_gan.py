@@ -1,7 +1,10 @@
 """Stage one: a progressively growing GAN that draws vessel maps from noise.
 
 Karras et al. 2018, arXiv 1710.10196, made lean: 20 maps need neither 512 channels nor 12 million
-images. Maps are one-channel and soft: -1 is background, 1 is vessel.
+images. Levels change size by strided 4 x 4 convolutions (as DCGAN's do, arXiv 1511.06434), not by
+resizing beside two 3 x 3 ones: at equal channels a training step takes less than half the
+arithmetic, and on 20 maps more steps beat deeper levels. Maps are one-channel and soft: -1 is
+background, 1 is vessel.
 """
 
 from __future__ import annotations
@@ -11,9 +14,16 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import EqualConv2d, EqualLinear, append_minibatch_deviation, pixel_norm
+from models.layers import (
+    EqualConv2d,
+    EqualDownConv2d,
+    EqualLinear,
+    EqualUpConv2d,
+    append_minibatch_deviation,
+    pixel_norm,
+)
 
-CHANNELS = {4: 96, 8: 96, 16: 96, 32: 64, 64: 48, 128: 32, 256: 16, 512: 8, 1024: 8}
+CHANNELS = {4: 96, 8: 96, 16: 96, 32: 96, 64: 64, 128: 32, 256: 8, 512: 8, 1024: 8}
 
 
 @dataclass(frozen=True)
@@ -65,10 +75,9 @@ class VesselGenerator(nn.Module):
         first, *rest = config.channels
         # The dense layer's gain is sqrt(2) / 4 because it feeds 16 positions (arXiv 1710.10196, A).
         self.dense = EqualLinear(config.latent, first * 16, gain=2**0.5 / 4)
-        self.first = EqualConv2d(first, first)
         pairs = zip(config.channels, rest, strict=False)
         self.levels = nn.ModuleList(
-            nn.Sequential(EqualConv2d(a, b), EqualConv2d(b, b)) for a, b in pairs
+            nn.Sequential(EqualUpConv2d(a, b), EqualConv2d(b, b)) for a, b in pairs
         )
         self.to_map = nn.ModuleList(EqualConv2d(c, 1, 1, gain=1.0) for c in config.channels)
 
@@ -84,11 +93,9 @@ class VesselGenerator(nn.Module):
             [B, 1, resolution, resolution], nominally within [-1, 1], not clipped.
         """
         level = self.config.level(resolution or self.config.resolution)
-        x = self.dense(pixel_norm(z)).view(len(z), -1, 4, 4)
-        x = pixel_norm(_activate(self.first(pixel_norm(_activate(x)))))
-        below = x
+        x = below = pixel_norm(_activate(self.dense(pixel_norm(z)).view(len(z), -1, 4, 4)))
         for convolutions in self.levels[:level]:
-            below, x = x, F.interpolate(x, scale_factor=2, mode="nearest")
+            below = x
             for convolution in convolutions.children():
                 x = pixel_norm(_activate(convolution(x)))
         drawn = self.to_map[level](x)
@@ -99,17 +106,15 @@ class VesselGenerator(nn.Module):
 
 
 class VesselDiscriminator(nn.Module):
-    """The generator's mirror image, with minibatch deviation before its last block."""
+    """One strided convolution a level, with minibatch deviation before the last block."""
 
     def __init__(self, config: VesselConfig):
         super().__init__()
         self.config = config
         first, *rest = config.channels
         pairs = zip(config.channels, rest, strict=False)
-        self.from_map = nn.ModuleList(EqualConv2d(1, c, 1) for c in config.channels)
-        self.levels = nn.ModuleList(
-            nn.Sequential(EqualConv2d(b, b), EqualConv2d(b, a)) for a, b in pairs
-        )
+        self.from_map = nn.ModuleList(EqualConv2d(1, c) for c in config.channels)
+        self.levels = nn.ModuleList(EqualDownConv2d(b, a) for a, b in pairs)
         self.last = EqualConv2d(first + 1, first)
         self.dense = EqualLinear(first * 16, first)
         self.score = EqualLinear(first, 1, gain=1.0)
@@ -119,9 +124,7 @@ class VesselDiscriminator(nn.Module):
         level = self.config.level(maps.shape[-1])
         x = _activate(self.from_map[level](maps))
         for i in range(level, 0, -1):
-            for convolution in self.levels[i - 1].children():
-                x = _activate(convolution(x))
-            x = F.avg_pool2d(x, 2)
+            x = _activate(self.levels[i - 1](x))
             if i == level and fade < 1.0:
                 old = _activate(self.from_map[level - 1](F.avg_pool2d(maps, 2)))
                 x = old.lerp(x, fade)

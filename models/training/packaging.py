@@ -21,7 +21,9 @@ from PIL import Image
 from models.metrics import (
     map_measures,
     nearest_overlap,
+    overlaps_among,
     shifted_contrast,
+    summaries,
     summary,
     vessel_contrast,
 )
@@ -36,7 +38,6 @@ from models.training.stage_two import StageTwo
 BATCH = 4  # small enough for a laptop; the fixed shape is part of what makes bytes repeatable
 DRAWN = 64  # pairs drawn for metrics and for the threshold
 SHEET_PAIRS = 12
-VARIETY = 20  # generated maps compared among themselves, as many as the real ones were
 
 
 @dataclass(frozen=True)
@@ -148,39 +149,24 @@ def measure(
 ) -> dict[str, Any]:
     """Measures of generated pairs beside the training pairs."""
     made = [(pair.label > 0, pair.mask > 0) for pair in drawn]
-    contrasts = [
-        vessel_contrast(pair.image, *masks) for pair, masks in zip(drawn, made, strict=True)
-    ]
-    chance = [shifted_contrast(pair.image, *masks) for pair, masks in zip(drawn, made, strict=True)]
-    others = [[x for j, x in enumerate(labels) if j != i] for i in range(len(labels))]
+    drawn_labels, real = [label for label, _ in made], list(labels)
+    contrasts, chance = (
+        [contrast(pair.image, *maps) for pair, maps in zip(drawn, made, strict=True)]
+        for contrast in (vessel_contrast, shifted_contrast)
+    )
     return {
         "pairs": len(drawn),
-        "maps_generated": summary([map_measures(*masks) for masks in made]),
-        "maps_real": summary([map_measures(*x) for x in zip(labels, fields, strict=True)]),
-        "nearest_training_map_overlap": summary(
-            [
-                {
-                    "generated": nearest_overlap(label, list(labels)),
-                    "real_among_themselves": nearest_overlap(labels[i % len(labels)], rest),
-                }
-                for i, ((label, _), rest) in enumerate(
-                    zip(made, others * (len(made) // len(others) + 1), strict=False)
-                )
-            ]
-        ),
-        "nearest_generated_map_overlap": summary(
-            [
-                {"generated_among_themselves": nearest_overlap(made[i][0], rest)}
-                for i in range(VARIETY)
-                for rest in [[made[j][0] for j in range(VARIETY) if j != i]]
-            ]
-        ),
-        "vessel_contrast": summary(
-            [
-                {"on_label": on, "label_shifted": off}
-                for on, off in zip(contrasts, chance, strict=True)
-            ]
-        ),
+        "maps_generated": summaries([map_measures(*maps) for maps in made]),
+        "maps_real": summaries([map_measures(*maps) for maps in zip(real, fields, strict=True)]),
+        "nearest_training_map_overlap": {
+            "generated": summary([nearest_overlap(label, real) for label in drawn_labels]),
+            "real_among_themselves": summary(overlaps_among(real)),
+        },
+        "nearest_generated_map_overlap": {
+            # As many as there are real ones: the nearest of more would be nearer.
+            "generated_among_themselves": summary(overlaps_among(drawn_labels[: len(real)])),
+        },
+        "vessel_contrast": {"on_label": summary(contrasts), "label_shifted": summary(chance)},
         "share_with_dark_vessels": round(float(np.mean(np.array(contrasts) > 2)), 4),
     }
 

@@ -10,9 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.augment import ANATOMICAL, AdaptiveStrength, augment_some, move, random_affine
+from models.augment import (
+    ANATOMICAL,
+    AdaptiveStrength,
+    augment_some,
+    mirrors_to_one_eye,
+    move,
+    random_affine,
+    random_bend,
+)
 from models.devices import Device
-from models.losses import discriminator_loss, generator_loss, r1_penalty
+from models.losses import discriminator_loss, generator_loss, r1_penalty, spread_loss
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
@@ -21,7 +29,7 @@ from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
 # is settled by 64 pixels.
-SHARES = {4: 0.3, 8: 1, 16: 5, 32: 20, 64: 32, 128: 25, 256: 20, 512: 20, 1024: 20}
+SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 20, 1024: 20}
 FADE = 0.3  # share of a resolution's time in which it fades in
 R1_EVERY = 8
 
@@ -30,11 +38,10 @@ R1_EVERY = 8
 class StageOneSettings:
     """Hyper-parameters of stage one; the defaults were found on 20 maps of 256 pixels."""
 
-    learning_rate: float = 1e-3
-    discriminator_haste: float = 2.0  # its learning rate in the generator's (arXiv 1706.08500)
-    r1_per_pixel: float = (
-        4e-5  # R1 gamma a pixel: 0.04 at 32 px, 2.6 at 256 px (arXiv 2006.06676, C)
-    )
+    learning_rate: float = 2e-3
+    r1_per_pixel: float = 5e-5  # R1 gamma a pixel: 0.05 at 32 px, 3.3 at 256 px (arXiv 2006.06676)
+    r1_smallest: int = 32  # below this resolution, gamma is that of this resolution
+    spread: float = 3.0  # weight of the spread loss
     average_images: float = 1000.0  # half-life of the weight average, in images
     batch: int = 8
     largest_batch_at: int = 128  # above this resolution the batch is halved with each doubling
@@ -73,6 +80,8 @@ class StageOne(Run):
         }
         self.strength = AdaptiveStrength()
         maps = pairs.vessels.float().to(device.name) / 127.5 - 1
+        mirrored = mirrors_to_one_eye(maps.cpu()).to(device.name)
+        maps = torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
         # At twice each size: moves are made there, then halved, which costs less than at full size.
         self.maps = {
             resolution: F.avg_pool2d(maps, maps.shape[-1] // (2 * resolution))
@@ -102,7 +111,9 @@ class StageOne(Run):
         maps = self.maps[resolution]
         chosen = torch.randint(len(maps), (count,), generator=self.random)
         maps = maps[chosen.to(maps.device)]
-        maps = move(maps, random_affine(count, ANATOMICAL, self.random), outside=-1.0)
+        affine = random_affine(count, ANATOMICAL, self.random)
+        bend = random_bend(count, ANATOMICAL, self.random)
+        maps = move(maps, affine, outside=-1.0, bend=bend)
         maps = F.avg_pool2d(maps, 2)
         if fade < 1.0 and resolution > 4:
             # Reals are blended as the drawings are, or sharpness alone would tell them apart.
@@ -125,42 +136,44 @@ class StageOne(Run):
         # Learning slows down at the end, so that the last averages are of like weights.
         rate = self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
         self.set_learning_rate("generator", rate)
-        self.set_learning_rate("discriminator", rate * self.settings.discriminator_haste)
-        values = self._update_discriminator(count, resolution, fade)
-        values["generator loss"] = self._update_generator(count, resolution, fade)
+        self.set_learning_rate("discriminator", rate)
+        real = self._real(count, resolution, fade)
+        with self.device.autocast():
+            fake = self._fake(count, resolution, fade)
+        values = self._update_discriminator(real, fake.detach(), fade)
+        values |= self._update_generator(real, fake, fade)
         average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
         self.steps += 1
         self.budget.spend(count)
         return {**values, "resolution": resolution, "augmentation": self.strength.probability}
 
-    def _update_discriminator(self, count: int, resolution: int, fade: float) -> dict[str, float]:
-        real = self._real(count, resolution, fade)
+    def _update_discriminator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         with self.device.autocast():
-            with torch.no_grad():
-                fake = self._fake(count, resolution, fade)
             real_scores, fake_scores = self._score(real, fade), self._score(fake, fade)
             loss = discriminator_loss(real_scores, fake_scores)
         self.optimisers["discriminator"].zero_grad(set_to_none=True)
         loss.backward()
         if self.steps % R1_EVERY == 0:
             # Second derivatives are taken in single precision.
-            real = augment_some(real, self.strength.probability, self.random).requires_grad_()
-            penalty = r1_penalty(real, self.discriminator(real, fade))
-            gamma = self.settings.r1_per_pixel * resolution**2
+            shown = augment_some(real, self.strength.probability, self.random).requires_grad_()
+            penalty = r1_penalty(shown, self.discriminator(shown, fade))
+            side = max(real.shape[-1], self.settings.r1_smallest)
+            gamma = self.settings.r1_per_pixel * side**2
             (penalty * (gamma / 2 * R1_EVERY)).backward()
         self.optimisers["discriminator"].step()
         self.strength.update(real_scores)
         return {"discriminator loss": loss.item(), "overfitting signal": self.strength.signal}
 
-    def _update_generator(self, count: int, resolution: int, fade: float) -> float:
+    def _update_generator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         self.discriminator.requires_grad_(False)
         with self.device.autocast():
-            loss = generator_loss(self._score(self._fake(count, resolution, fade), fade))
+            loss = generator_loss(self._score(fake, fade))
+        lacking = spread_loss(fake, real)
         self.optimisers["generator"].zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + self.settings.spread * lacking).backward()
         self.optimisers["generator"].step()
         self.discriminator.requires_grad_(True)
-        return loss.item()
+        return {"generator loss": loss.item(), "spread lacking": lacking.item()}
 
     def samples(self) -> Tensor:
         """Sixteen maps of the averaged generator from fixed noise."""

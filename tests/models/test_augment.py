@@ -4,25 +4,52 @@ import torch
 
 from models.augment import (
     ANATOMICAL,
+    DISCRIMINATOR,
     AdaptiveStrength,
     augment_some,
     change_light,
+    mirrors_to_one_eye,
     move,
     random_affine,
+    random_bend,
 )
-from models.losses import feature_matching, kl_to_normal, r1_penalty, weighted_l1
+from models.losses import feature_matching, kl_to_normal, r1_penalty, spread_loss, weighted_l1
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_anatomical_moves_keep_up_and_down():
+def test_anatomical_moves_keep_up_and_down_and_the_eye():
     matrices = random_affine(500, ANATOMICAL, seeded())
-    down = matrices[:, 1, 1]  # how far down in the source one step down in the result goes
-    assert (down > 0.75).all() and (down < 1.3).all()
-    mirrored = (matrices[:, 0, 0] < 0).float().mean()
-    assert 0.4 < mirrored < 0.6
+    for across_or_down in (matrices[:, 0, 0], matrices[:, 1, 1]):
+        assert (across_or_down > 0.75).all() and (across_or_down < 1.3).all()
+
+
+def test_discriminator_moves_mirror_half_of_the_maps():
+    a, b, c, d = random_affine(500, DISCRIMINATOR, seeded())[:, :, :2].flatten(1).T
+    assert 0.4 < (a * d - b * c < 0).float().mean() < 0.6
+
+
+def test_a_bend_displaces_smoothly_and_by_as_much_as_asked():
+    across = torch.arange(64.0).expand(200, 1, 64, 64)
+    bend = random_bend(200, ANATOMICAL, seeded())
+    still = torch.eye(2, 3).expand(200, -1, -1)
+    middle = slice(16, 48)  # at the edge, what comes from beyond mixes in
+    moved = move(across, still, outside=0.0, bend=bend)[..., middle, middle]
+    displacement = moved - across[..., middle, middle]
+    assert 0.5 * 0.02 * 64 < displacement.std() < 1.5 * 0.02 * 64
+    assert displacement.diff(dim=-1).abs().max() < 0.8  # never folds
+
+
+def test_eyes_are_told_apart_by_their_maps():
+    fans = torch.zeros(10, 1, 64, 64)
+    for i in range(10):  # a trunk left of the middle, and a branch of another length to the left
+        fans[i, :, :, 20:24] = 1
+        fans[i, :, 20 + i : 24 + i, 4:20] = 1
+    left = torch.arange(10) % 3 == 0
+    shown = torch.where(left[:, None, None, None], fans.flip(-1), fans)
+    assert torch.equal(mirrors_to_one_eye(shown), left)
 
 
 def test_probability_decides_how_many_maps_move():
@@ -61,16 +88,28 @@ def test_strength_rises_while_the_discriminator_is_sure_and_falls_otherwise():
     risen = strength.probability
     for _ in range(400):
         strength.update(torch.tensor([1.0, -1.0] * 4))
-    assert strength.probability < risen
-    for _ in range(20_000):
-        strength.update(torch.ones(8))
-    assert strength.probability == strength.most
+    assert strength.least <= strength.probability < risen
+    for scores, end in ((torch.ones(8), strength.most), (-torch.ones(8), strength.least)):
+        for _ in range(20_000):
+            strength.update(scores)
+        assert strength.probability == end
 
 
 def test_r1_is_the_squared_gradient_norm():
     real = torch.randn(3, 1, 2, 2, requires_grad=True)
     weights = torch.arange(4.0).view(1, 1, 2, 2)
     assert torch.isclose(r1_penalty(real, (real * weights).sum(dim=(1, 2, 3))), torch.tensor(14.0))
+
+
+def test_spread_loss_tells_copies_from_maps_as_varied_as_the_reals():
+    real = torch.randn(8, 1, 32, 32, generator=seeded(0))
+    copies = real[:1].repeat(8, 1, 1, 1)
+    assert spread_loss(copies, real) > 0.95
+    assert torch.isclose(spread_loss(real / 2, real), torch.tensor(0.5), atol=1e-3)
+    assert spread_loss(2 * real, real) == 0  # more than the reals' spread is not asked for
+    nearly = (copies + 0.01 * real).requires_grad_()
+    spread_loss(nearly, real).backward()
+    assert nearly.grad.abs().sum() > 0
 
 
 def test_feature_matching_ignores_the_scores_and_the_real_side():

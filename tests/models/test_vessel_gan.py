@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from models.layers import EqualConv2d, append_minibatch_deviation, pixel_norm
+from models.layers import (
+    EqualConv2d,
+    EqualDownConv2d,
+    EqualUpConv2d,
+    append_minibatch_deviation,
+    pixel_norm,
+)
 from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
 
 CONFIG = VesselConfig((8, 8, 6, 4), latent=5)
@@ -62,6 +68,15 @@ def test_equalised_rate_keeps_the_scale_of_activations_at_any_width():
     for width in (4, 64):
         out = EqualConv2d(width, 32, gain=1.0)(torch.randn(2, width, 32, 32))
         assert 0.8 < out[:, :, 1:-1, 1:-1].std() < 1.2
+
+
+@pytest.mark.parametrize(("layer", "side"), [(EqualUpConv2d, 64), (EqualDownConv2d, 16)])
+@pytest.mark.parametrize("width", [4, 64])
+def test_layers_that_change_the_size_keep_the_scale_too(layer, side, width):
+    torch.manual_seed(0)
+    out = layer(width, 32)(torch.randn(2, width, 32, 32))
+    assert out.shape == (2, 32, side, side)
+    assert 0.8 < out[:, :, 2:-2, 2:-2].std() / 2**0.5 < 1.2  # their gain is the square root of 2
 
 
 def test_pixel_norm_gives_unit_mean_square():

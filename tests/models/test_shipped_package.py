@@ -1,0 +1,71 @@
+"""The package that ships: what its card says must be true of pairs drawn now."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import models
+from models.metrics import map_measures, overlap, shifted_contrast, vessel_contrast
+from models.package import load_package
+from models.sampling import PairSampler, pair_seed
+
+SHIPPED = Path(models.__file__).parent / "packages" / "chase-256"
+COUNT = 16
+
+
+@pytest.fixture(scope="module")
+def package():
+    return load_package(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def drawn(package):
+    """The first pairs of an order with another seed than the card's."""
+    sampler = PairSampler(package, "cpu")
+    seeds = [pair_seed(1, index) for index in range(COUNT)]
+    batches = range(0, COUNT, sampler.batch_size)
+    return [pair for i in batches for pair in sampler.sample(seeds[i : i + sampler.batch_size])]
+
+
+def mean(values):
+    return float(np.mean(list(values)))
+
+
+def test_no_two_maps_share_a_layout(drawn, package):
+    """Collapsed maps overlapped by 0.99; real ones overlap by about a half."""
+    labels = [pair.label > 0 for pair in drawn]
+    overlaps = [max(overlap(a, b), overlap(a[:, ::-1], b)) for a, b in combinations(labels, 2)]
+    assert max(overlaps) < 0.85
+    nearest = package.manifest["metrics"]["nearest_training_map_overlap"]
+    assert mean(overlaps) < nearest["real_among_themselves"]["mean"] + 0.1
+
+
+def test_maps_are_trees_like_the_real_ones(drawn, package):
+    made = [map_measures(pair.label > 0, pair.mask > 0) for pair in drawn]
+    real = package.manifest["metrics"]["maps_real"]
+    share = real["vessel_share"]
+    assert mean(m["vessel_share"] for m in made) == pytest.approx(share["mean"], rel=0.25)
+    assert mean(m["calibre"] for m in made) == pytest.approx(real["calibre"]["mean"], rel=0.25)
+    assert min(m["reach"] for m in made) > 0.9
+    assert mean(m["largest_piece_share"] for m in made) > 0.6
+
+
+def test_dark_vessels_lie_on_the_label(drawn):
+    def mean_of(measure):
+        return mean(measure(pair.image, pair.label > 0, pair.mask > 0) for pair in drawn)
+
+    assert mean_of(vessel_contrast) > 4
+    assert mean_of(shifted_contrast) < 0
+
+
+def test_photographs_of_an_order_differ_in_light(drawn):
+    lit = [pair.image[pair.mask > 0].mean(axis=0) for pair in drawn]
+    assert np.std(lit, axis=0).min() > 3  # grey levels of 255, each of red, green and blue
+
+
+def test_card_and_manifest_agree(package):
+    assert f"# {package.name} {package.version}\n" in (SHIPPED / "CARD.md").read_text()
+    assert len(package.manifest["training_data"]["images"]) == 20
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 40 * 2**20
