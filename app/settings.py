@@ -72,6 +72,9 @@ class Settings(BaseSettings):
         description="How long a data set is kept after its job has ended; without it for ever.",
     )
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
+    max_event_streams: int = Field(
+        default=100, ge=0, description="Event streams that may be open at a time."
+    )
 
     @field_validator("data_dir", "models_dir")
     @classmethod

@@ -33,6 +33,7 @@ BROKER_CHOICES = (
 CHECK_SECONDS = 0.1
 READY_SECONDS = 60
 STOP_SECONDS = 20
+API_STOP_SECONDS = 5  # event streams would go on for as long as their jobs do
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 STEADY_SECONDS = 10  # after so long a run, the next pause is short again
 
@@ -127,6 +128,7 @@ def _children(settings: Settings, port: int) -> list[Child]:
     """In the order in which they start; they stop in the opposite order."""
     api = ["uvicorn", "--factory", "app.main:create_app"]
     api += ["--host", settings.host, "--port", str(port)]
+    api += ["--timeout-graceful-shutdown", str(API_STOP_SECONDS)]
     worker = ["celery", "--quiet", "--app", "worker.celery_app", "worker", "--loglevel", "INFO"]
     worker += ["--without-gossip", "--without-mingle"]  # workers need not know of one another
     services = [

@@ -116,6 +116,7 @@ class JobError(BaseModel):
 class Links(BaseModel):
     self: str
     download: str | None = Field(description="The archive, once it is there.")
+    events: str = Field(description="Server-sent events: the job again, each time it changes.")
     preview: str = Field(description="A contact sheet, as soon as a few pairs are there.")
     cancel: str | None = Field(description="POST here to cancel, while there is anything to.")
 

@@ -1,5 +1,6 @@
 """How a job is shown to its user."""
 
+import hashlib
 from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
@@ -61,6 +62,11 @@ def retry_after(dataset: Dataset) -> int | None:
     return max(1, min(10, round((dataset.estimate.seconds_left or 0) / 60)))
 
 
+def tag_of(body: str) -> str:
+    """Names this very document: 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(body.encode()).hexdigest()[:32]
+
+
 def _archive(job: Job) -> Archive | None:
     if job.archive_bytes is None or job.manifest_sha256 is None:
         return None
@@ -72,6 +78,7 @@ def _links(job: Job) -> Links:
     return Links(
         self=home,
         download=f"{home}/download" if job.status == JobStatus.SUCCEEDED else None,
+        events=f"{home}/events",
         preview=f"{home}/preview",
         cancel=f"{home}/cancel" if job.status in ACTIVE else None,
     )
