@@ -1,7 +1,8 @@
-"""The service on one machine: broker, API, worker and sweeper as child processes.
+"""The service on one machine: broker, API, worker, sweeper and the sender of webhooks.
 
-They are kept alive: one that ends is started again, after a pause that grows while it keeps ending.
-The broker is left out where the settings name one.
+They are child processes and are kept alive: one that ends is started again, after a pause that
+grows while it keeps ending. The broker is left out where the settings name one, the sender of
+webhooks where they hold no secret to sign with.
 """
 
 import errno
@@ -131,10 +132,10 @@ def _children(settings: Settings, port: int) -> list[Child]:
     api += ["--timeout-graceful-shutdown", str(API_STOP_SECONDS)]
     worker = ["celery", "--quiet", "--app", "worker.celery_app", "worker", "--loglevel", "INFO"]
     worker += ["--without-gossip", "--without-mingle"]  # workers need not know of one another
-    services = [
-        Child(name, [sys.executable, "-m", *command])
-        for name, command in (("api", api), ("worker", worker), ("sweeper", ["worker.sweeper"]))
-    ]
+    commands = {"api": api, "worker": worker, "sweeper": ["worker.sweeper"]}
+    if settings.webhook_secret is not None:
+        commands["webhooks"] = ["app.webhooks.sender"]
+    services = [Child(name, [sys.executable, "-m", *command]) for name, command in commands.items()]
     return services if settings.broker_url else [_broker(settings), *services]
 
 

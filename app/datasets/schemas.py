@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.jobs.tables import JobStatus
+from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
 
 # The largest whole number that every JSON reader keeps exact.
 LARGEST_SEED = 2**53 - 1
@@ -28,6 +28,19 @@ class Splits(BaseModel):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"the shares must add up to 1, these are {total:g}")
         return self
+
+
+class Webhook(BaseModel):
+    """Who is told when the job has ended."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: str = Field(
+        max_length=LONGEST_URL,
+        description="Gets a signed POST (Standard Webhooks) when the job succeeds, fails, is "
+        "cancelled or expires; tried again for 3 days. HTTPS, on a public address.",
+        examples=["https://example.org/hooks/fundusmith"],
+    )
 
 
 class DatasetOrder(BaseModel):
@@ -62,6 +75,7 @@ class DatasetOrder(BaseModel):
         "given. A pair's split depends on its index alone.",
         examples=[{"train": 0.8, "val": 0.1, "test": 0.1}],
     )
+    webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
 class DatasetRequest(BaseModel):
@@ -134,6 +148,20 @@ class Timestamps(BaseModel):
     expired: datetime | None
 
 
+class DeliveryReport(BaseModel):
+    """What became of one event."""
+
+    event: str = Field(examples=["dataset.succeeded"])
+    state: DeliveryState
+    attempts: int
+    last_error: str | None = Field(description="Why the last attempt failed.")
+
+
+class WebhookReport(BaseModel):
+    url: str
+    deliveries: list[DeliveryReport]
+
+
 class Dataset(BaseModel):
     """An ordered data set and the state of the job that makes it."""
 
@@ -151,6 +179,7 @@ class Dataset(BaseModel):
     )
     error: JobError | None = Field(description="Why the job failed.")
     links: Links
+    webhook: WebhookReport | None = Field(description="Null if the order named none.")
     expires_at: datetime | None = Field(
         description="When the files will be removed; null while that is not known, or never."
     )
