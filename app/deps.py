@@ -11,6 +11,7 @@ from app.problems import UNSUPPORTED_MEDIA_TYPE
 from app.registry.service import Registry
 from app.settings import Settings
 from app.storage import Storage, open_storage
+from app.streams import EventStreams
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Services:
     db: Database
     storage: Storage
     registry: Registry
+    streams: EventStreams
 
 
 def open_services(settings: Settings) -> Services:
@@ -32,6 +34,7 @@ def open_services(settings: Settings) -> Services:
         db=db,
         storage=open_storage(settings),
         registry=Registry(settings.models_dir, settings.default_model),
+        streams=EventStreams(settings.max_event_streams),
     )
 
 

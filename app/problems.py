@@ -106,6 +106,13 @@ UNAVAILABLE = ProblemType(
     "The service is not ready",
     "A part that the service needs cannot be reached. 'checks', if given, names each part's state.",
 )
+TOO_MANY_STREAMS = ProblemType(
+    "too-many-streams",
+    503,
+    "Too many event streams are open",
+    "Look at the data set itself instead: it says all that events say. Or try again after "
+    "'Retry-After' seconds.",
+)
 
 PROBLEM_TYPES = (
     MALFORMED_REQUEST,
@@ -122,6 +129,7 @@ PROBLEM_TYPES = (
     IDEMPOTENCY_KEY_REUSED,
     INTERNAL_ERROR,
     UNAVAILABLE,
+    TOO_MANY_STREAMS,
 )
 # Of several with one status, the first is the general one.
 BY_STATUS = {kind.status: kind for kind in reversed(PROBLEM_TYPES)}

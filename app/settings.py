@@ -1,5 +1,7 @@
 """Every setting of the service, read from the environment (prefix ``FUNDUSMITH_``)."""
 
+import base64
+import binascii
 import hashlib
 import os
 import tempfile
@@ -7,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SOURCE_TREE = Path(__file__).resolve().parent.parent
@@ -72,6 +74,18 @@ class Settings(BaseSettings):
         description="How long a data set is kept after its job has ended; without it for ever.",
     )
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
+    max_event_streams: int = Field(
+        default=100, ge=0, description="Event streams that may be open at a time."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs webhooks: whsec_ and 24 to 64 random bytes in base64. Without it there are "
+        "none.",
+    )
+    webhook_private_targets: bool = Field(
+        default=False,
+        description="Whether webhooks may also go to private addresses and over plain HTTP.",
+    )
 
     @field_validator("data_dir", "models_dir")
     @classmethod
@@ -111,6 +125,19 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url).scheme not in ("http", "https"):
             raise ValueError("must start with http:// or https://")
         return url
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            prefix, _, key = secret.get_secret_value().partition("_")
+            try:
+                length = len(base64.b64decode(key, validate=True))
+            except binascii.Error:
+                length = 0
+            if prefix != "whsec" or not 24 <= length <= 64:
+                raise ValueError("must be whsec_ and the base64 of 24 to 64 random bytes")
+        return secret
 
     @property
     def resolved_database_url(self) -> str:

@@ -1,16 +1,18 @@
 """The HTTP interface to data sets."""
 
-import hashlib
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.archive.pairs import Which
 from app.datasets import service
 from app.datasets.download import matches, send_object
+from app.datasets.events import Look, follow, look_at
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
-from app.datasets.views import retry_after, show
+from app.datasets.views import retry_after, show, tag_of
 from app.deps import Services, ServicesDep, require_json
 from app.errors import not_found, not_ready
 from app.jobs.orders import request_cancel, request_delete
@@ -25,6 +27,7 @@ from app.problems import (
     NOT_READY,
     RANGE_NOT_SATISFIABLE,
     TOO_LARGE,
+    TOO_MANY_STREAMS,
     UNSUPPORTED_MEDIA_TYPE,
 )
 
@@ -35,6 +38,10 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
 
 ID = r"^[A-Za-z0-9_-]{1,40}$"
 DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
+LastEventId = Annotated[
+    str | None,
+    Header(description="Id of the last event that was received; that one is not sent again."),
+]
 PNG: Responses = {200: {"content": {"image/png": {}}}}
 WATCH_HEADERS = {
     "Retry-After": {
@@ -128,6 +135,44 @@ def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) 
     return _answer(
         _show(services, dataset_id), 200, if_none_match=request.headers.get("if-none-match")
     )
+
+
+async def _open_stream(
+    services: ServicesDep,
+    dataset_id: DatasetId,
+    response: Response,
+    last_event_id: LastEventId = None,
+) -> AsyncIterator[Look]:
+    """Counts the stream until it has ended, and refuses what it is too late to refuse in it."""
+    with services.streams.one():
+        look = await look_at(services, dataset_id)
+        if look.ended and look.tag == last_event_id:
+            response.status_code = 204  # which tells an EventSource not to connect again
+        yield look
+
+
+@router.get(
+    "/{dataset_id}/events",
+    summary="Follow a data set",
+    response_class=EventSourceResponse,
+    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, TOO_MANY_STREAMS)
+    | {
+        200: {"description": "Events, until the job has ended"},
+        204: {"description": "The job has ended, and Last-Event-ID names its last event"},
+    },
+)
+async def follow_dataset(
+    services: ServicesDep,
+    look: Annotated[Look, Depends(_open_stream)],
+    last_event_id: LastEventId = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: the job as `GET /datasets/{id}` shows it, now and after each change.
+
+    At most two a second; the last one shows how the job ended. An event's `id` is the `ETag` of that
+    answer, which stays authoritative: events that were missed need not be had.
+    """
+    async for event in follow(services, look, last_event_id):
+        yield event
 
 
 @router.get(
@@ -237,7 +282,7 @@ def _answer(
     if_none_match: str | None = None,
 ) -> Response:
     body = dataset.model_dump_json()
-    etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    etag = f'"{tag_of(body)}"'
     headers = {"ETag": etag, **(headers or {})}
     seconds = retry_after(dataset)
     if seconds is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.jobs.tables import JobStatus
+from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
 
 # The largest whole number that every JSON reader keeps exact.
 LARGEST_SEED = 2**53 - 1
@@ -29,6 +29,19 @@ class Splits(BaseModel):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"the shares must add up to 1, these are {total:g}")
         return self
+
+
+class Webhook(BaseModel):
+    """Who is told when the job has ended."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: str = Field(
+        max_length=LONGEST_URL,
+        description="Gets a signed POST (Standard Webhooks) when the job succeeds, fails, is "
+        "cancelled or expires; tried again for 3 days. HTTPS, on a public address.",
+        examples=["https://example.org/hooks/fundusmith"],
+    )
 
 
 class DatasetOrder(BaseModel):
@@ -68,6 +81,7 @@ class DatasetOrder(BaseModel):
         description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
         "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
     )
+    webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
 class DatasetRequest(BaseModel):
@@ -123,6 +137,7 @@ class JobError(BaseModel):
 class Links(BaseModel):
     self: str
     download: str | None = Field(description="The archive, once it is there.")
+    events: str = Field(description="Server-sent events: the job again, each time it changes.")
     preview: str = Field(description="A contact sheet, as soon as a few pairs are there.")
     cancel: str | None = Field(description="POST here to cancel, while there is anything to.")
 
@@ -138,6 +153,20 @@ class Timestamps(BaseModel):
     cancelling: datetime | None
     cancelled: datetime | None
     expired: datetime | None
+
+
+class DeliveryReport(BaseModel):
+    """What became of one event."""
+
+    event: str = Field(examples=["dataset.succeeded"])
+    state: DeliveryState
+    attempts: int
+    last_error: str | None = Field(description="Why the last attempt failed.")
+
+
+class WebhookReport(BaseModel):
+    url: str
+    deliveries: list[DeliveryReport]
 
 
 class Dataset(BaseModel):
@@ -160,6 +189,7 @@ class Dataset(BaseModel):
     )
     error: JobError | None = Field(description="Why the job failed.")
     links: Links
+    webhook: WebhookReport | None = Field(description="Null if the order named none.")
     expires_at: datetime | None = Field(
         description="When the files will be removed; null while that is not known, or never."
     )

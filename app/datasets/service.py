@@ -14,13 +14,15 @@ from app.archive.pairs import PairNotReady, Which, read_pair
 from app.broker import send_hints
 from app.datasets.estimates import expected_cost, measured_cost
 from app.datasets.preview import MOST_PAIRS, contact_sheet
-from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote
+from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
 from app.errors import ProblemError, expired, invalid_field, invalid_parameter, not_found, not_ready
 from app.jobs.orders import Idempotency, create_job
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobStatus
 from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 from app.registry.service import RegisteredModel, UnknownModelError
+from app.settings import Settings
+from app.webhooks.targets import ForbiddenTarget, check_url
 
 # Drawn seeds are short enough to be typed again.
 DRAWN_SEEDS = 2**32
@@ -71,6 +73,7 @@ def place_order(services: Services, order: DatasetOrder, key: str | None = None)
             max_attempts=settings.max_attempts,
             retention_seconds=None if hours is None else hours * 3600,
             idempotency=idempotency,
+            webhook_url=None if order.webhook is None else order.webhook.url,
         )
     except IntegrityError:
         # The same order came twice at once, and the other one was first.
@@ -232,6 +235,8 @@ def _resolve(services: Services, order: DatasetOrder) -> tuple[RegisteredModel, 
     if resolution not in offered:
         sizes = ", ".join(str(size) for size in offered)
         raise invalid_field("resolution", f"The model {model.id} makes: {sizes}.")
+    if order.webhook is not None:
+        _check_webhook(services.settings, order.webhook)
     seed = secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed
     request = DatasetRequest(
         count=order.count,
@@ -242,3 +247,15 @@ def _resolve(services: Services, order: DatasetOrder) -> tuple[RegisteredModel, 
         layout=order.layout,
     )
     return model, request
+
+
+def _check_webhook(settings: Settings, webhook: Webhook) -> None:
+    """Raises the problem that this webhook cannot be called, as far as can be told beforehand."""
+    if settings.webhook_secret is None:
+        raise invalid_field(
+            "webhook", "This service sends no webhooks: FUNDUSMITH_WEBHOOK_SECRET is not set."
+        )
+    try:
+        check_url(webhook.url, settings.webhook_private_targets)
+    except ForbiddenTarget as error:
+        raise invalid_field("webhook/url", str(error)) from None

@@ -31,6 +31,7 @@ def create_job(
     max_attempts: int = 3,
     retention_seconds: float | None = None,
     idempotency: Idempotency | None = None,
+    webhook_url: str | None = None,
     clock: Clock = utc_now,
 ) -> str:
     """Store an order of ``request["count"]`` pairs, cut into shards and their packing.
@@ -53,6 +54,7 @@ def create_job(
         retention_seconds=retention_seconds,
         idempotency_key=idempotency and idempotency.key,
         order_digest=idempotency and idempotency.order_digest,
+        webhook_url=webhook_url,
         created_at=now,
     )
     job.enter(JobStatus.QUEUED, now)

@@ -51,6 +51,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
     assert job["links"] == {
         "self": home,
         "download": None,
+        "events": f"{home}/events",
         "preview": f"{home}/preview",
         "cancel": f"{home}/cancel",
     }
