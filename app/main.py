@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from app import __version__
+from app.access.routes import router as usage
 from app.body_limit import BodyLimit
 from app.datasets.routes import router as datasets
 from app.deps import open_services
@@ -27,6 +28,7 @@ Errors are `application/problem+json` (RFC 9457) throughout.
 TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "models", "description": "The models that orders can name."},
+    {"name": "usage", "description": "What the owner of the API key has used."},
     {"name": "operation", "description": "For those who run the service."},
 ]
 
@@ -54,6 +56,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     answer_with_problems(app)
     describe_problems(app)
-    for router in (datasets, registry, health):
+    for router in (datasets, usage, registry, health):
         app.include_router(router)
     return app

@@ -17,7 +17,12 @@ COMMITTED = SOURCE_TREE / "openapi.json"
 
 def problems(*kinds: ProblemType) -> Responses:
     """The ``responses=`` of a route that can answer with these problems."""
-    return {kind.status: {"description": kind.title} for kind in kinds}
+    responses: Responses = {}
+    for kind in kinds:
+        before = responses.get(kind.status)
+        title = f"{before['description']}, or: {kind.title}" if before else kind.title
+        responses[kind.status] = {"description": title}
+    return responses
 
 
 def describe_problems(app: FastAPI) -> None:

@@ -6,32 +6,41 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from app.access.caller import Caller, Reader, Writer
+from app.access.limits import count_request
 from app.archive.pairs import Which
 from app.datasets import service
 from app.datasets.download import matches, send_object
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
 from app.datasets.views import retry_after, show
 from app.deps import Services, ServicesDep, require_json
-from app.errors import not_found, not_ready
-from app.jobs.orders import request_cancel, request_delete
+from app.errors import not_ready
 from app.jobs.tables import ENDED, JobStatus
 from app.openapi import Responses, problems
 from app.problems import (
     EXPIRED,
     IDEMPOTENCY_KEY_SPENT,
+    INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
     MALFORMED_REQUEST,
     NOT_FOUND,
     NOT_READY,
+    QUOTA_EXCEEDED,
     RANGE_NOT_SATISFIABLE,
+    RATE_LIMIT_EXCEEDED,
     TOO_LARGE,
+    UNAUTHENTICATED,
     UNSUPPORTED_MEDIA_TYPE,
 )
 
 LONGEST_PAGE = 100
 FOR_EVER = "private, max-age=31536000, immutable"
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = APIRouter(
+    prefix="/datasets",
+    tags=["datasets"],
+    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE),
+)
 
 ID = r"^[A-Za-z0-9_-]{1,40}$"
 DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
@@ -57,6 +66,8 @@ WATCH_HEADERS = {
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID_REQUEST,
+        RATE_LIMIT_EXCEEDED,
+        QUOTA_EXCEEDED,
     )
     | {
         200: {"model": Quote, "description": "The quote, for dry_run=true"},
@@ -71,6 +82,7 @@ WATCH_HEADERS = {
 )
 def create_dataset(
     services: ServicesDep,
+    caller: Writer,
     order: DatasetOrder,
     dry_run: Annotated[
         bool, Query(description="Check the order and quote its cost, but order nothing.")
@@ -88,10 +100,11 @@ def create_dataset(
     The order is checked in full before it is accepted. The answer's `Location` is the data set to
     watch; look again after `Retry-After` seconds.
     """
+    count_request(services, caller)
     if dry_run:
-        answer = service.quote(services, order)
+        answer = service.quote(services, caller, order)
         return JSONResponse(answer.model_dump(mode="json"))
-    dataset = _show(services, service.place_order(services, order, idempotency_key))
+    dataset = _show(services, caller, service.place_order(services, caller, order, idempotency_key))
     return _answer(dataset, 202, {"Location": dataset.links.self})
 
 
@@ -102,6 +115,7 @@ def create_dataset(
 )
 def list_datasets(
     services: ServicesDep,
+    caller: Reader,
     status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
     after: Annotated[
         str | None, Query(pattern=ID, description="The last id of the page before.")
@@ -112,7 +126,7 @@ def list_datasets(
 ) -> DatasetList:
     """Your data sets, the newest first."""
     with services.db.read() as session:
-        jobs, has_more = service.list_jobs(session, status, after, min(limit, LONGEST_PAGE))
+        jobs, has_more = service.list_jobs(session, caller, status, after, min(limit, LONGEST_PAGE))
         return DatasetList(data=show(session, services.registry, jobs), has_more=has_more)
 
 
@@ -123,10 +137,12 @@ def list_datasets(
     responses=problems(NOT_FOUND, INVALID_REQUEST)
     | {200: {"headers": WATCH_HEADERS}, 304: {"description": "Not changed since the ETag sent"}},
 )
-def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
+def get_dataset(
+    services: ServicesDep, caller: Reader, request: Request, dataset_id: DatasetId
+) -> Response:
     """The state of the job, its progress, and what will become of it."""
     return _answer(
-        _show(services, dataset_id), 200, if_none_match=request.headers.get("if-none-match")
+        _show(services, caller, dataset_id), 200, if_none_match=request.headers.get("if-none-match")
     )
 
 
@@ -143,14 +159,16 @@ def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) 
     },
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
-def download_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
+def download_dataset(
+    services: ServicesDep, caller: Reader, request: Request, dataset_id: DatasetId
+) -> Response:
     """The zip, once the job has succeeded; of a cancelled one, what was finished by then.
 
     The `ETag` is the SHA-256 of its manifest. Storage that has a server of its own is linked to for
     an hour; otherwise `Range` is honoured here.
     """
     with services.db.read() as session:
-        job = service.find_dataset(session, dataset_id)
+        job = service.find_dataset(session, dataset_id, caller)
     service.refuse_expired(job)
     if job.archive_key is None or job.status not in ENDED:
         raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
@@ -176,12 +194,13 @@ def download_dataset(services: ServicesDep, request: Request, dataset_id: Datase
 )
 def get_picture(
     services: ServicesDep,
+    caller: Reader,
     dataset_id: DatasetId,
     index: Annotated[int, Path(ge=0, description="Number of the pair, from 0.")],
     picture: Annotated[Which, Path(description="Which picture of the pair.")],
 ) -> Response:
     """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done."""
-    png = service.read_picture(services, dataset_id, index, picture)
+    png = service.read_picture(services, caller, dataset_id, index, picture)
     return Response(png, media_type="image/png", headers={"Cache-Control": FOR_EVER})
 
 
@@ -189,11 +208,12 @@ def get_picture(
     "/{dataset_id}/preview",
     summary="See a contact sheet",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, RATE_LIMIT_EXCEEDED) | PNG,
 )
-def get_preview(services: ServicesDep, dataset_id: DatasetId) -> Response:
+def get_preview(services: ServicesDep, caller: Reader, dataset_id: DatasetId) -> Response:
     """Up to 16 pairs, photograph and label side by side; there while the job still runs."""
-    png = service.draw_preview(services, dataset_id)
+    count_request(services, caller)
+    png = service.draw_preview(services, caller, dataset_id)
     return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
@@ -203,13 +223,13 @@ def get_preview(services: ServicesDep, dataset_id: DatasetId) -> Response:
     summary="Cancel a data set",
     responses=problems(NOT_FOUND, INVALID_REQUEST) | {200: {"headers": WATCH_HEADERS}},
 )
-def cancel_dataset(services: ServicesDep, dataset_id: DatasetId) -> Response:
+def cancel_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId) -> Response:
     """Stop the job; what is being made is given up within seconds.
 
     In a state that cannot be cancelled, nothing changes and the answer is the same.
     """
-    request_cancel(services.db, dataset_id)
-    return _answer(_show(services, dataset_id), 200)
+    service.cancel_dataset(services, caller, dataset_id)
+    return _answer(_show(services, caller, dataset_id), 200)
 
 
 @router.delete(
@@ -218,15 +238,14 @@ def cancel_dataset(services: ServicesDep, dataset_id: DatasetId) -> Response:
     summary="Delete a data set",
     responses=problems(NOT_FOUND, INVALID_REQUEST),
 )
-def delete_dataset(services: ServicesDep, dataset_id: DatasetId) -> None:
+def delete_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId) -> None:
     """Remove the data set and its files; a job that has not ended is cancelled."""
-    if not request_delete(services.db, dataset_id):
-        raise not_found(f"data set {dataset_id!r}")
+    service.delete_dataset(services, caller, dataset_id)
 
 
-def _show(services: Services, dataset_id: str) -> Dataset:
+def _show(services: Services, caller: Caller, dataset_id: str) -> Dataset:
     with services.db.read() as session:
-        job = service.find_dataset(session, dataset_id)
+        job = service.find_dataset(session, dataset_id, caller)
         return show(session, services.registry, [job])[0]
 
 
