@@ -13,7 +13,7 @@ from app.datasets.routes import router as datasets
 from app.deps import open_services
 from app.errors import answer_with_problems
 from app.health.routes import router as health
-from app.openapi import describe_problems
+from app.openapi import describe
 from app.registry.routes import router as registry
 from app.settings import Settings, get_settings
 
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     answer_with_problems(app)
-    describe_problems(app)
+    describe(app, settings)
     for router in (datasets, usage, registry, health):
         app.include_router(router)
     return app

@@ -10,7 +10,7 @@ from app.access.schemas import Usage, UsageDay
 from app.deps import ServicesDep
 from app.jobs.usage import usage_since
 from app.openapi import problems
-from app.problems import INSUFFICIENT_SCOPE, INVALID_REQUEST, UNAUTHENTICATED
+from app.problems import INSUFFICIENT_SCOPE, INVALID_REQUEST, UNAUTHENTICATED, UNAVAILABLE
 
 router = APIRouter(tags=["usage"])
 
@@ -18,7 +18,7 @@ router = APIRouter(tags=["usage"])
 @router.get(
     "/usage",
     summary="See what you have used",
-    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, INVALID_REQUEST),
+    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, INVALID_REQUEST, UNAVAILABLE),
 )
 def get_usage(
     services: ServicesDep,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import AfterValidator, WithJsonSchema
 
 from app.access.caller import Caller, Reader, Writer
 from app.access.limits import count_request
@@ -16,7 +17,7 @@ from app.datasets.views import retry_after, show
 from app.deps import Services, ServicesDep, require_json
 from app.errors import not_ready
 from app.jobs.tables import ENDED, JobStatus
-from app.openapi import Responses, problems
+from app.openapi import Responses, header, problems
 from app.problems import (
     EXPIRED,
     IDEMPOTENCY_KEY_SPENT,
@@ -30,6 +31,7 @@ from app.problems import (
     RATE_LIMIT_EXCEEDED,
     TOO_LARGE,
     UNAUTHENTICATED,
+    UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
 )
 
@@ -39,18 +41,43 @@ FOR_EVER = "private, max-age=31536000, immutable"
 router = APIRouter(
     prefix="/datasets",
     tags=["datasets"],
-    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE),
+    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
 )
 
 ID = r"^[A-Za-z0-9_-]{1,40}$"
+# The pattern is only described: a key that does not meet it has a problem of its own.
+IdempotencyKey = Annotated[
+    str,
+    AfterValidator(service.plain_key),
+    WithJsonSchema(
+        {"type": "string", "maxLength": service.LONGEST_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+    ),
+]
 DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
-PNG: Responses = {200: {"content": {"image/png": {}}}}
-WATCH_HEADERS = {
-    "Retry-After": {
-        "description": "Seconds until the next look, while the job has not ended.",
-        "schema": {"type": "integer"},
-    },
-    "ETag": {"description": "Names this very answer.", "schema": {"type": "string"}},
+IfNoneMatch = Annotated[
+    str | None, Header(description="The ETag of an answer that is at hand: 304 if it is the same.")
+]
+# Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
+DOWNLOAD_CONDITIONS = [
+    {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+    for name, description in (
+        ("If-None-Match", "The ETag of an archive that is at hand: 304 if it is the same."),
+        ("Range", "The part that is wanted, such as bytes=1000-1999."),
+        ("If-Range", "The ETag of a part that is at hand: the whole archive if it is another's."),
+    )
+]
+ETAG = {"ETag": header("Names this very answer.")}
+CACHING = {"Cache-Control": header("How long the picture may be kept.")}
+PNG: Responses = {200: {"content": {"image/png": {}}, "headers": CACHING}}
+WATCH_HEADERS = ETAG | {
+    "Retry-After": header(
+        "Seconds until the next look, while the job has not ended.", "integer", required=False
+    ),
+}
+FILE_HEADERS = ETAG | {
+    "Accept-Ranges": header("bytes, as Range may ask for them."),
+    "Content-Disposition": header("A name for the file."),
+    "Content-Length": header("Bytes in this answer.", "integer"),
 }
 
 
@@ -74,7 +101,7 @@ WATCH_HEADERS = {
         202: {
             "description": "Ordered",
             "headers": {
-                "Location": {"description": "The data set.", "schema": {"type": "string"}},
+                "Location": header("The data set."),
                 **WATCH_HEADERS,
             },
         },
@@ -88,7 +115,7 @@ def create_dataset(
         bool, Query(description="Check the order and quote its cost, but order nothing.")
     ] = False,
     idempotency_key: Annotated[
-        str | None,
+        IdempotencyKey | None,
         Header(
             description="A key of your own for this order, such as a UUID. Sent again with the same "
             "order, it is answered with the data set of the first; keys are remembered for ever."
@@ -135,15 +162,19 @@ def list_datasets(
     response_model=Dataset,
     summary="Watch a data set",
     responses=problems(NOT_FOUND, INVALID_REQUEST)
-    | {200: {"headers": WATCH_HEADERS}, 304: {"description": "Not changed since the ETag sent"}},
+    | {
+        200: {"headers": WATCH_HEADERS},
+        304: {"description": "Not changed since the ETag sent", "headers": WATCH_HEADERS},
+    },
 )
 def get_dataset(
-    services: ServicesDep, caller: Reader, request: Request, dataset_id: DatasetId
+    services: ServicesDep,
+    caller: Reader,
+    dataset_id: DatasetId,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The state of the job, its progress, and what will become of it."""
-    return _answer(
-        _show(services, caller, dataset_id), 200, if_none_match=request.headers.get("if-none-match")
-    )
+    return _answer(_show(services, caller, dataset_id), 200, if_none_match=if_none_match)
 
 
 @router.get(
@@ -152,11 +183,23 @@ def get_dataset(
     response_class=Response,
     responses=problems(NOT_FOUND, NOT_READY, EXPIRED, RANGE_NOT_SATISFIABLE, INVALID_REQUEST)
     | {
-        200: {"content": {"application/zip": {}}, "description": "The whole archive"},
-        206: {"content": {"application/zip": {}}, "description": "The range that was asked for"},
-        304: {"description": "The asker has it: If-None-Match names its ETag"},
-        307: {"description": "The archive is at this address for an hour (S3 storage)"},
+        200: {
+            "content": {"application/zip": {}},
+            "description": "The whole archive",
+            "headers": FILE_HEADERS,
+        },
+        206: {
+            "content": {"application/zip": {}},
+            "description": "The range that was asked for",
+            "headers": FILE_HEADERS | {"Content-Range": header("Which bytes, and of how many.")},
+        },
+        304: {"description": "The asker has it: If-None-Match names its ETag", "headers": ETAG},
+        307: {
+            "description": "The archive is at the address for an hour (S3 storage)",
+            "headers": {"Location": header("Of the archive.")},
+        },
     },
+    openapi_extra={"parameters": DOWNLOAD_CONDITIONS},
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
 def download_dataset(

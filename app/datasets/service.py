@@ -50,15 +50,15 @@ def place_order(
 ) -> str:
     """Store the order as a job of the caller's, tell the workers, and return the job's id.
 
-    With an idempotency key that the same owner placed an equal order with, return that order's job
-    instead.
+    With an idempotency key (a plain one) that the same owner placed an equal order with, return that
+    order's job instead.
 
     Raises:
         ProblemError: the order cannot be placed, or the key was used for another one.
     """
     idempotency = None
     if key is not None:
-        idempotency = Idempotency(check_key(key), digest_of(order))
+        idempotency = Idempotency(key, digest_of(order))
         if first := _job_of(services, caller, idempotency):
             return first
     model, request = _resolve(services, caller, order)
@@ -89,8 +89,12 @@ def place_order(
     return job_id
 
 
-def check_key(key: str) -> str:
-    """The idempotency key, without the quotes that the header's draft standard puts around it."""
+def plain_key(key: str) -> str:
+    """The idempotency key, without the quotes that the header's draft standard puts around it.
+
+    Raises:
+        ProblemError: it cannot be used.
+    """
     plain = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not 1 <= len(plain) <= LONGEST_KEY or not (plain.isascii() and plain.isprintable()):
         raise ProblemError(
