@@ -1,12 +1,11 @@
 """The client with an API key, against an API that listens on a real port."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-import uvicorn
+from fastapi import FastAPI
 
 from app.access.service import create_key
 from app.access.tables import Scope
@@ -15,42 +14,36 @@ from app.deps import Services
 from app.main import create_app
 from app.settings import Access, Settings
 from tests.app.making import make_items
-from tests.waiting import wait_until
+from tests.app.serving import serve
 
 
 @pytest.fixture
-def server(settings: Settings) -> Iterator[uvicorn.Server]:
-    app = create_app(settings.model_copy(update={"access": Access.REQUIRED}))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started)
-    yield server
-    server.should_exit = True
-    thread.join()
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings.model_copy(update={"access": Access.REQUIRED}))
 
 
 @pytest.fixture
-def address(server: uvicorn.Server) -> str:
-    port = server.servers[0].sockets[0].getsockname()[1]
-    return f"http://127.0.0.1:{port}"
+def address(app: FastAPI) -> Iterator[str]:
+    with serve(app) as address:
+        yield address
 
 
 @pytest.fixture
-def key(server: uvicorn.Server) -> str:
-    return create_key(services(server).db, "a test", "alice", list(Scope))
+def services(app: FastAPI, address: str) -> Services:
+    return app.state.services
 
 
-def services(server: uvicorn.Server) -> Services:
-    return server.config.app.state.services  # type: ignore[union-attr]
+@pytest.fixture
+def key(services: Services) -> str:
+    return create_key(services.db, "a test", "alice", list(Scope))
 
 
 def test_an_order_with_a_key_from_end_to_end(
-    server: uvicorn.Server, address: str, key: str, tmp_path: Path
+    services: Services, address: str, key: str, tmp_path: Path
 ) -> None:
     with Client(address, key=key) as client:
         job = client.order(4, resolution=64)
-        make_items(services(server))
+        make_items(services)
         assert client.wait(job["id"])["status"] == "succeeded"
         # On S3 this follows a link to another server, which would refuse a key of ours.
         client.download(job["id"], tmp_path / "dataset.zip")
