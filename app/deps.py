@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.clock import Clock, utc_now
 from app.database import Database, open_database
 from app.errors import ProblemError
 from app.problems import UNSUPPORTED_MEDIA_TYPE
@@ -23,6 +24,7 @@ class Services:
     storage: Storage
     registry: Registry
     streams: EventStreams
+    clock: Clock = utc_now
 
 
 def open_services(settings: Settings) -> Services:

@@ -5,17 +5,35 @@ import binascii
 import hashlib
 import os
 import tempfile
+from enum import StrEnum
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SOURCE_TREE = Path(__file__).resolve().parent.parent
 
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 LONGEST_SOCKET_PATH = 99
+
+
+class Access(StrEnum):
+    """Who may call the service."""
+
+    OFF = "off"  # everyone on this machine
+    REQUIRED = "required"  # those who send an API key
+    OPEN_TO_ANYONE = "open-to-anyone"  # everyone whom the network lets through
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. Of names, only localhost is known to be."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Settings(BaseSettings):
@@ -49,6 +67,27 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
+    access: Access | None = Field(
+        default=None,
+        description="off, required (API keys) or open-to-anyone; without it off on the loopback "
+        "address and required on any other.",
+    )
+    requests_per_minute: int = Field(
+        default=120,
+        ge=1,
+        description="Orders, quotes and contact sheets that one key owner may ask for, at once or "
+        "in a minute.",
+    )
+    quota_unfinished_pairs: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Pairs that the unfinished orders of one key owner may have together.",
+    )
+    quota_pairs_per_day: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Pairs that one key owner may order in a day (UTC); failed orders do not count.",
+    )
     device: str = Field(
         default="auto", description="Device of the networks: auto, cpu, cuda or cuda:N."
     )
@@ -91,6 +130,17 @@ class Settings(BaseSettings):
     @classmethod
     def _make_absolute(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
+
+    @field_validator("access")
+    @classmethod
+    def _check_access(cls, access: Access | None, info: ValidationInfo) -> Access | None:
+        host = info.data.get("host")  # missing if it is wrong itself
+        if access is Access.OFF and host is not None and not is_loopback(host):
+            raise ValueError(
+                f"off is for the loopback address, but FUNDUSMITH_HOST is {host}: leave it out to "
+                "ask for API keys, or say open-to-anyone to serve whoever reaches the port"
+            )
+        return access
 
     @field_validator("database_url")
     @classmethod
@@ -138,6 +188,10 @@ class Settings(BaseSettings):
             if prefix != "whsec" or not 24 <= length <= 64:
                 raise ValueError("must be whsec_ and the base64 of 24 to 64 random bytes")
         return secret
+
+    @property
+    def resolved_access(self) -> Access:
+        return self.access or (Access.OFF if is_loopback(self.host) else Access.REQUIRED)
 
     @property
     def resolved_database_url(self) -> str:

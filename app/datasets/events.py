@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import ServerSentEvent
 from sqlalchemy.exc import OperationalError
 
+from app.access.caller import Caller
 from app.datasets.service import find_dataset, refuse_expired
 from app.datasets.views import show, tag_of
 from app.deps import Services
@@ -30,17 +31,17 @@ class Look:
     ended: bool  # so that no other will follow
 
 
-async def look_at(services: Services, job_id: str) -> Look:
+async def look_at(services: Services, caller: Caller, job_id: str) -> Look:
     """The job's document as it is now.
 
     Raises:
         ProblemError: there is no such data set, or it has expired.
     """
-    return await run_in_threadpool(_look_at, services, job_id)
+    return await run_in_threadpool(_look_at, services, caller, job_id)
 
 
 async def follow(
-    services: Services, look: Look, seen: str | None
+    services: Services, caller: Caller, look: Look, seen: str | None
 ) -> AsyncIterator[ServerSentEvent]:
     """An event for ``look``, unless ``seen`` is its tag, and for each change up to the job's end.
 
@@ -55,16 +56,16 @@ async def follow(
             return
         await sleep(services.streams.pause)
         try:
-            look = await look_at(services, look.job_id)
+            look = await look_at(services, caller, look.job_id)
         except ProblemError:
             return
         except OperationalError:
             continue
 
 
-def _look_at(services: Services, job_id: str) -> Look:
+def _look_at(services: Services, caller: Caller, job_id: str) -> Look:
     with services.db.read() as session:
-        job = find_dataset(session, job_id)
+        job = find_dataset(session, job_id, caller)
         refuse_expired(job)
         (dataset,) = show(session, services.registry, [job])
     body = dataset.model_dump_json()

@@ -3,15 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
 
 # The largest whole number that every JSON reader keeps exact.
 LARGEST_SEED = 2**53 - 1
 
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Layout = Literal["imagefolder", "drive"]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+# To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
 
 
 class Splits(BaseModel):
@@ -53,10 +60,9 @@ class DatasetOrder(BaseModel):
         json_schema_extra={"examples": [{"count": 100, "resolution": 256, "seed": 7}]},
     )
 
-    count: int = Field(ge=1, description="Number of pairs.")
-    resolution: int | None = Field(
+    count: Positive = Field(description="Number of pairs.")
+    resolution: Positive | None = Field(
         default=None,
-        ge=1,
         description="Side length in pixels, one that the model lists; its largest if not given.",
     )
     model: str | None = Field(

@@ -5,17 +5,18 @@ so writers of one job take turns and cannot deadlock.
 """
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from app.database import Base, UtcDateTime
 
 LONGEST_URL = 2000  # characters
 LONGEST_ERROR = 500  # characters
+LONGEST_OWNER = 100  # characters
 
 
 class JobStatus(StrEnum):
@@ -63,12 +64,16 @@ class Job(Base):
     __table_args__ = (
         Index(None, "status", "created_at"),
         Index(None, "created_at", "id"),
-        Index(None, "idempotency_key", unique=True),
+        Index(None, "owner", "idempotency_key", unique=True),
+        Index(None, "owner", "created_at", "id"),
         Index(None, "expires_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
+    # Of the API key it was ordered with. Not NULL but "" without one: a unique index takes NULLs
+    # for different, and nobody's idempotency keys are unique too.
+    owner: Mapped[str] = mapped_column(String(LONGEST_OWNER), server_default="")
     status: Mapped[str] = mapped_column(String(20))
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     package_digest: Mapped[str] = mapped_column(String(64))
@@ -173,3 +178,14 @@ class Rate(Base):
     resolution: Mapped[int] = mapped_column(primary_key=True)
     seconds_per_pair: Mapped[float]
     bytes_per_pair: Mapped[float]
+
+
+class Usage(Base):
+    """What the shards that were finished on one day have made for one owner."""
+
+    __tablename__ = "usage"
+
+    owner: Mapped[str] = mapped_column(String(LONGEST_OWNER), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)  # UTC
+    pairs: Mapped[int] = mapped_column(BigInteger)
+    device_seconds: Mapped[float]

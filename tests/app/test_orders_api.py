@@ -143,6 +143,12 @@ def test_a_bad_field_is_named_and_nothing_is_created(
     assert rows(services) == 0
 
 
+def test_a_whole_number_may_be_written_with_a_point(api: TestClient) -> None:
+    job = api.post("/datasets", json={"count": 4.0, "resolution": 64.0, "seed": 7.0}).json()
+    asked = {name: job["request"][name] for name in ("count", "resolution", "seed")}
+    assert str(asked) == "{'count': 4, 'resolution': 64, 'seed': 7}"  # and not 4.0
+
+
 def test_splits_are_part_of_the_order(api: TestClient) -> None:
     splits = {"train": 0.8, "val": 0.1, "test": 0.1}
     job = api.post("/datasets", json={"count": 10, "splits": splits}).json()
