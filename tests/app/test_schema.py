@@ -28,10 +28,12 @@ from app.settings import SOURCE_TREE, Access, Settings
 from tests.app.callers import Headers, bearer
 from tests.app.making import make_items, picture
 from tests.app.packages import write_package
+from tests.app.receivers import SECRET
 from tests.app.serving import serve
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 RETENTION_HOURS = 1
+LONGEST_RUN = 300  # seconds; it takes some 20
 
 pytestmark = pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 
@@ -48,6 +50,7 @@ def whole(settings: Settings) -> Iterator[Settings]:
         changes = {
             "broker_url": server.connection_url,
             "max_count": 1000,
+            "webhook_secret": SECRET,
             "max_attempts": 1,
             "retention_hours": RETENTION_HOURS,
             # The limits have tests of their own; here they would hide what lies behind them.
@@ -99,6 +102,7 @@ def find_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        timeout=LONGEST_RUN,
     )
     assert run.returncode == 0, run.stdout
 
