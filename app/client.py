@@ -1,5 +1,6 @@
 """A small client of the service's HTTP interface."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +27,19 @@ class ServiceError(Exception):
 class Client:
     """Calls one service; a context manager that closes its connections.
 
+    ``key`` is the API key for a service that asks for one; without it that of the environment's
+    FUNDUSMITH_API_KEY, if it is set.
+
     Every call raises ServiceError when the service refuses, httpx.TransportError when it cannot be
     reached.
     """
 
-    def __init__(self, address: str, timeout: float = 30) -> None:
-        self._http = httpx.Client(base_url=address, timeout=timeout, trust_env=False)
+    def __init__(self, address: str, timeout: float = 30, key: str | None = None) -> None:
+        key = key or os.environ.get("FUNDUSMITH_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(
+            base_url=address, timeout=timeout, headers=headers, trust_env=False
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -5,12 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.clock import Clock, utc_now
 from app.database import Database, open_database
 from app.errors import ProblemError
 from app.problems import UNSUPPORTED_MEDIA_TYPE
 from app.registry.service import Registry
 from app.settings import Settings
 from app.storage import Storage, open_storage
+from app.streams import EventStreams
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Services:
     db: Database
     storage: Storage
     registry: Registry
+    streams: EventStreams
+    clock: Clock = utc_now
 
 
 def open_services(settings: Settings) -> Services:
@@ -32,6 +36,7 @@ def open_services(settings: Settings) -> Services:
         db=db,
         storage=open_storage(settings),
         registry=Registry(settings.models_dir, settings.default_model),
+        streams=EventStreams(settings.max_event_streams),
     )
 
 

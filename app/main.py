@@ -7,12 +7,13 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from app import __version__
+from app.access.routes import router as usage
 from app.body_limit import BodyLimit
 from app.datasets.routes import router as datasets
 from app.deps import open_services
 from app.errors import answer_with_problems
 from app.health.routes import router as health
-from app.openapi import describe_problems
+from app.openapi import describe
 from app.registry.routes import router as registry
 from app.settings import Settings, get_settings
 
@@ -27,6 +28,7 @@ Errors are `application/problem+json` (RFC 9457) throughout.
 TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "models", "description": "The models that orders can name."},
+    {"name": "usage", "description": "What the owner of the API key has used."},
     {"name": "operation", "description": "For those who run the service."},
 ]
 
@@ -53,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     answer_with_problems(app)
-    describe_problems(app)
-    for router in (datasets, registry, health):
+    describe(app, settings)
+    for router in (datasets, usage, registry, health):
         app.include_router(router)
     return app

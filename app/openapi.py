@@ -8,24 +8,48 @@ from fastapi.openapi.utils import get_openapi
 
 from app.errors import MEDIA_TYPE, Problem
 from app.problems import INTERNAL_ERROR, ProblemType
-from app.settings import SOURCE_TREE
+from app.settings import SOURCE_TREE, Access, Settings
 
 Responses = dict[int | str, dict[str, Any]]
 
 COMMITTED = SOURCE_TREE / "openapi.json"
 
 
+def header(description: str, kind: str = "string", *, required: bool = True) -> dict[str, Any]:
+    """A header of an answer; ``required`` says that it is always there."""
+    header = {"description": description, "schema": {"type": kind}}
+    return header | {"required": True} if required else header
+
+
+# What errors of a status carry besides the problem document.
+CHALLENGE = {"WWW-Authenticate": header("What kind of key is needed (RFC 6750).")}
+ERROR_HEADERS = {
+    401: CHALLENGE,
+    403: CHALLENGE,
+    416: {"Content-Range": header("The file's length: bytes */length.")},
+    429: {"Retry-After": header("Seconds until the request will be taken.", "integer")},
+    503: {"Retry-After": header("Seconds until a next try.", "integer", required=False)},
+}
+
+
 def problems(*kinds: ProblemType) -> Responses:
     """The ``responses=`` of a route that can answer with these problems."""
-    return {kind.status: {"description": kind.title} for kind in kinds}
+    responses: Responses = {}
+    for kind in kinds:
+        before = responses.get(kind.status)
+        title = f"{before['description']}, or: {kind.title}" if before else kind.title
+        responses[kind.status] = {"description": title}
+        if kind.status in ERROR_HEADERS:
+            responses[kind.status]["headers"] = ERROR_HEADERS[kind.status]
+    return responses
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Give every error answer in the app's OpenAPI document the one schema that they all have."""
+def describe(app: FastAPI, settings: Settings) -> None:
+    """Give the app an OpenAPI document of the service as these settings make it."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _build(app)
+            app.openapi_schema = _build(app, settings)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents
@@ -36,7 +60,7 @@ def render(app: FastAPI) -> str:
     return json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
-def _build(app: FastAPI) -> dict[str, Any]:
+def _build(app: FastAPI, settings: Settings) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -51,19 +75,21 @@ def _build(app: FastAPI) -> dict[str, Any]:
     template = "#/components/schemas/{model}"
     problem = Problem.model_json_schema(ref_template=template)
     schemas |= problem.pop("$defs") | {"Problem": problem}
+    schemas["DatasetOrder"]["properties"]["count"]["maximum"] = settings.max_count
     answer = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path in document["paths"].values():
         for operation in path.values():
+            if "security" in operation and settings.resolved_access is not Access.REQUIRED:
+                operation["security"].append({})  # a key may be left out
             responses = operation["responses"]
-            responses["default"] = {"description": INTERNAL_ERROR.title}
+            responses[str(INTERNAL_ERROR.status)] = {"description": INTERNAL_ERROR.title}
             for status, response in responses.items():
-                if status == "default" or int(status) >= 400:
+                if int(status) >= 400:
                     response["content"] = answer
     return document
 
 
 if __name__ == "__main__":
     from app.main import create_app
-    from app.settings import Settings
 
     COMMITTED.write_text(render(create_app(Settings())), encoding="utf-8")

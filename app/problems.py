@@ -30,11 +30,24 @@ IDEMPOTENCY_KEY_MALFORMED = ProblemType(
     "The header 'Idempotency-Key' must have 1 to 255 printable ASCII characters; a UUID is best. "
     "Nothing was done.",
 )
+UNAUTHENTICATED = ProblemType(
+    "unauthenticated",
+    401,
+    "An API key is needed",
+    "Send a key that is valid, as 'Authorization: Bearer fs_...'. Whoever runs the service makes "
+    "keys with 'fundusmith keys create'.",
+)
+INSUFFICIENT_SCOPE = ProblemType(
+    "insufficient-scope",
+    403,
+    "The API key is not made for this",
+    "'scope' is what the key lacks. Scopes are given to a key when it is made.",
+)
 NOT_FOUND = ProblemType(
     "not-found",
     404,
     "There is nothing here",
-    "No such data set, pair, model or path exists, or it has been deleted.",
+    "No such data set, pair, model or path exists, or it has been deleted, or it is another's.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -94,6 +107,22 @@ IDEMPOTENCY_KEY_REUSED = ProblemType(
     "Another order was placed with this Idempotency-Key",
     "A key stands for one order. Use a new one for another order. Nothing was done.",
 )
+RATE_LIMIT_EXCEEDED = ProblemType(
+    "rate-limit-exceeded",
+    429,
+    "Too many requests",
+    "The owner of the API key has used up what is allowed for a while. 'limit' names the limit, "
+    "'allowed' is its number; 'Retry-After' says in how many seconds the request will be taken. "
+    "Nothing was done. Watching, listing and downloading are not limited.",
+)
+QUOTA_EXCEEDED = ProblemType(
+    "quota-exceeded",
+    429,
+    "The quota is used up",
+    "The owner of the API key may not order so many pairs now. 'limit' names the limit, 'allowed' "
+    "is its number, 'used' what is taken of it; 'Retry-After' is the number of seconds after which "
+    "to try again. Nothing was ordered.",
+)
 INTERNAL_ERROR = ProblemType(
     "internal-error",
     500,
@@ -106,10 +135,19 @@ UNAVAILABLE = ProblemType(
     "The service is not ready",
     "A part that the service needs cannot be reached. 'checks', if given, names each part's state.",
 )
+TOO_MANY_STREAMS = ProblemType(
+    "too-many-streams",
+    503,
+    "Too many event streams are open",
+    "Look at the data set itself instead: it says all that events say. Or try again after "
+    "'Retry-After' seconds.",
+)
 
 PROBLEM_TYPES = (
     MALFORMED_REQUEST,
     IDEMPOTENCY_KEY_MALFORMED,
+    UNAUTHENTICATED,
+    INSUFFICIENT_SCOPE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     NOT_READY,
@@ -120,8 +158,11 @@ PROBLEM_TYPES = (
     RANGE_NOT_SATISFIABLE,
     INVALID_REQUEST,
     IDEMPOTENCY_KEY_REUSED,
+    RATE_LIMIT_EXCEEDED,
+    QUOTA_EXCEEDED,
     INTERNAL_ERROR,
     UNAVAILABLE,
+    TOO_MANY_STREAMS,
 )
 # Of several with one status, the first is the general one.
 BY_STATUS = {kind.status: kind for kind in reversed(PROBLEM_TYPES)}

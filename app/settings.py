@@ -1,19 +1,39 @@
 """Every setting of the service, read from the environment (prefix ``FUNDUSMITH_``)."""
 
+import base64
+import binascii
 import hashlib
 import os
 import tempfile
+from enum import StrEnum
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SOURCE_TREE = Path(__file__).resolve().parent.parent
 
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 LONGEST_SOCKET_PATH = 99
+
+
+class Access(StrEnum):
+    """Who may call the service."""
+
+    OFF = "off"  # everyone on this machine
+    REQUIRED = "required"  # those who send an API key
+    OPEN_TO_ANYONE = "open-to-anyone"  # everyone whom the network lets through
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. Of names, only localhost is known to be."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Settings(BaseSettings):
@@ -47,6 +67,27 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
+    access: Access | None = Field(
+        default=None,
+        description="off, required (API keys) or open-to-anyone; without it off on the loopback "
+        "address and required on any other.",
+    )
+    requests_per_minute: int = Field(
+        default=120,
+        ge=1,
+        description="Orders, quotes and contact sheets that one key owner may ask for, at once or "
+        "in a minute.",
+    )
+    quota_unfinished_pairs: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Pairs that the unfinished orders of one key owner may have together.",
+    )
+    quota_pairs_per_day: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Pairs that one key owner may order in a day (UTC); failed orders do not count.",
+    )
     device: str = Field(
         default="auto", description="Device of the networks: auto, cpu, cuda or cuda:N."
     )
@@ -72,11 +113,34 @@ class Settings(BaseSettings):
         description="How long a data set is kept after its job has ended; without it for ever.",
     )
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
+    max_event_streams: int = Field(
+        default=100, ge=0, description="Event streams that may be open at a time."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs webhooks: whsec_ and 24 to 64 random bytes in base64. Without it there are "
+        "none.",
+    )
+    webhook_private_targets: bool = Field(
+        default=False,
+        description="Whether webhooks may also go to private addresses and over plain HTTP.",
+    )
 
     @field_validator("data_dir", "models_dir")
     @classmethod
     def _make_absolute(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
+
+    @field_validator("access")
+    @classmethod
+    def _check_access(cls, access: Access | None, info: ValidationInfo) -> Access | None:
+        host = info.data.get("host")  # missing if it is wrong itself
+        if access is Access.OFF and host is not None and not is_loopback(host):
+            raise ValueError(
+                f"off is for the loopback address, but FUNDUSMITH_HOST is {host}: leave it out to "
+                "ask for API keys, or say open-to-anyone to serve whoever reaches the port"
+            )
+        return access
 
     @field_validator("database_url")
     @classmethod
@@ -111,6 +175,23 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url).scheme not in ("http", "https"):
             raise ValueError("must start with http:// or https://")
         return url
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            prefix, _, key = secret.get_secret_value().partition("_")
+            try:
+                length = len(base64.b64decode(key, validate=True))
+            except binascii.Error:
+                length = 0
+            if prefix != "whsec" or not 24 <= length <= 64:
+                raise ValueError("must be whsec_ and the base64 of 24 to 64 random bytes")
+        return secret
+
+    @property
+    def resolved_access(self) -> Access:
+        return self.access or (Access.OFF if is_loopback(self.host) else Access.REQUIRED)
 
     @property
     def resolved_database_url(self) -> str:

@@ -1,7 +1,8 @@
-"""The service on one machine: broker, API, worker and sweeper as child processes.
+"""The service on one machine: broker, API, worker, sweeper and the sender of webhooks.
 
-They are kept alive: one that ends is started again, after a pause that grows while it keeps ending.
-The broker is left out where the settings name one.
+They are child processes and are kept alive: one that ends is started again, after a pause that
+grows while it keeps ending. The broker is left out where the settings name one, the sender of
+webhooks where they hold no secret to sign with.
 """
 
 import errno
@@ -33,6 +34,7 @@ BROKER_CHOICES = (
 CHECK_SECONDS = 0.1
 READY_SECONDS = 60
 STOP_SECONDS = 20
+API_STOP_SECONDS = 5  # event streams would go on for as long as their jobs do
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 STEADY_SECONDS = 10  # after so long a run, the next pause is short again
 
@@ -127,12 +129,13 @@ def _children(settings: Settings, port: int) -> list[Child]:
     """In the order in which they start; they stop in the opposite order."""
     api = ["uvicorn", "--factory", "app.main:create_app"]
     api += ["--host", settings.host, "--port", str(port)]
+    api += ["--timeout-graceful-shutdown", str(API_STOP_SECONDS)]
     worker = ["celery", "--quiet", "--app", "worker.celery_app", "worker", "--loglevel", "INFO"]
     worker += ["--without-gossip", "--without-mingle"]  # workers need not know of one another
-    services = [
-        Child(name, [sys.executable, "-m", *command])
-        for name, command in (("api", api), ("worker", worker), ("sweeper", ["worker.sweeper"]))
-    ]
+    commands = {"api": api, "worker": worker, "sweeper": ["worker.sweeper"]}
+    if settings.webhook_secret is not None:
+        commands["webhooks"] = ["app.webhooks.sender"]
+    services = [Child(name, [sys.executable, "-m", *command]) for name, command in commands.items()]
     return services if settings.broker_url else [_broker(settings), *services]
 
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -30,9 +31,11 @@ def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server, for all tests of a run."""
-    with postgresql(tmp_path_factory.mktemp("postgresql")) as url:
+    # Not in pytest's folder: root's server runs as another user, whom pytest shuts out of it
+    # whenever a second run starts.
+    with TemporaryDirectory(prefix="postgresql-") as folder, postgresql(Path(folder)) as url:
         yield url
 
 

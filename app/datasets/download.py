@@ -9,7 +9,8 @@ from app.errors import ProblemError
 from app.problems import RANGE_NOT_SATISFIABLE
 from app.storage import Storage
 
-BYTE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# More digits than any file's length has are no range: a very long number cannot even be read.
+BYTE_RANGE = re.compile(r"bytes=([0-9]{0,30})-([0-9]{0,30})")
 
 
 def send_object(

@@ -1,47 +1,90 @@
 """The HTTP interface to data sets."""
 
-import hashlib
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import AfterValidator, WithJsonSchema
 
+from app.access.caller import Caller, Reader, Writer
+from app.access.limits import count_request
 from app.archive.pairs import Which
 from app.datasets import service
 from app.datasets.download import matches, send_object
+from app.datasets.events import Look, follow, look_at
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
-from app.datasets.views import retry_after, show
+from app.datasets.views import retry_after, show, tag_of
 from app.deps import Services, ServicesDep, require_json
-from app.errors import not_found, not_ready
-from app.jobs.orders import request_cancel, request_delete
+from app.errors import not_ready
 from app.jobs.tables import ENDED, JobStatus
-from app.openapi import Responses, problems
+from app.openapi import Responses, header, problems
 from app.problems import (
     EXPIRED,
     IDEMPOTENCY_KEY_SPENT,
+    INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
     MALFORMED_REQUEST,
     NOT_FOUND,
     NOT_READY,
+    QUOTA_EXCEEDED,
     RANGE_NOT_SATISFIABLE,
+    RATE_LIMIT_EXCEEDED,
     TOO_LARGE,
+    TOO_MANY_STREAMS,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
 )
 
 LONGEST_PAGE = 100
 FOR_EVER = "private, max-age=31536000, immutable"
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = APIRouter(
+    prefix="/datasets",
+    tags=["datasets"],
+    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
+)
 
 ID = r"^[A-Za-z0-9_-]{1,40}$"
+# The pattern is only described: a key that does not meet it has a problem of its own.
+IdempotencyKey = Annotated[
+    str,
+    AfterValidator(service.plain_key),
+    WithJsonSchema(
+        {"type": "string", "maxLength": service.LONGEST_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+    ),
+]
 DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
-PNG: Responses = {200: {"content": {"image/png": {}}}}
-WATCH_HEADERS = {
-    "Retry-After": {
-        "description": "Seconds until the next look, while the job has not ended.",
-        "schema": {"type": "integer"},
-    },
-    "ETag": {"description": "Names this very answer.", "schema": {"type": "string"}},
+LastEventId = Annotated[
+    str | None,
+    Header(description="Id of the last event that was received; that one is not sent again."),
+]
+IfNoneMatch = Annotated[
+    str | None, Header(description="The ETag of an answer that is at hand: 304 if it is the same.")
+]
+# Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
+DOWNLOAD_CONDITIONS = [
+    {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+    for name, description in (
+        ("If-None-Match", "The ETag of an archive that is at hand: 304 if it is the same."),
+        ("Range", "The part that is wanted, such as bytes=1000-1999."),
+        ("If-Range", "The ETag of a part that is at hand: the whole archive if it is another's."),
+    )
+]
+ETAG = {"ETag": header("Names this very answer.")}
+CACHING = {"Cache-Control": header("How long the picture may be kept.")}
+PNG: Responses = {200: {"content": {"image/png": {}}, "headers": CACHING}}
+WATCH_HEADERS = ETAG | {
+    "Retry-After": header(
+        "Seconds until the next look, while the job has not ended.", "integer", required=False
+    ),
+}
+FILE_HEADERS = ETAG | {
+    "Accept-Ranges": header("bytes, as Range may ask for them."),
+    "Content-Disposition": header("A name for the file."),
+    "Content-Length": header("Bytes in this answer.", "integer"),
 }
 
 
@@ -57,13 +100,15 @@ WATCH_HEADERS = {
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID_REQUEST,
+        RATE_LIMIT_EXCEEDED,
+        QUOTA_EXCEEDED,
     )
     | {
         200: {"model": Quote, "description": "The quote, for dry_run=true"},
         202: {
             "description": "Ordered",
             "headers": {
-                "Location": {"description": "The data set.", "schema": {"type": "string"}},
+                "Location": header("The data set."),
                 **WATCH_HEADERS,
             },
         },
@@ -71,12 +116,13 @@ WATCH_HEADERS = {
 )
 def create_dataset(
     services: ServicesDep,
+    caller: Writer,
     order: DatasetOrder,
     dry_run: Annotated[
         bool, Query(description="Check the order and quote its cost, but order nothing.")
     ] = False,
     idempotency_key: Annotated[
-        str | None,
+        IdempotencyKey | None,
         Header(
             description="A key of your own for this order, such as a UUID. Sent again with the same "
             "order, it is answered with the data set of the first; keys are remembered for ever."
@@ -88,10 +134,11 @@ def create_dataset(
     The order is checked in full before it is accepted. The answer's `Location` is the data set to
     watch; look again after `Retry-After` seconds.
     """
+    count_request(services, caller)
     if dry_run:
-        answer = service.quote(services, order)
+        answer = service.quote(services, caller, order)
         return JSONResponse(answer.model_dump(mode="json"))
-    dataset = _show(services, service.place_order(services, order, idempotency_key))
+    dataset = _show(services, caller, service.place_order(services, caller, order, idempotency_key))
     return _answer(dataset, 202, {"Location": dataset.links.self})
 
 
@@ -102,6 +149,7 @@ def create_dataset(
 )
 def list_datasets(
     services: ServicesDep,
+    caller: Reader,
     status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
     after: Annotated[
         str | None, Query(pattern=ID, description="The last id of the page before.")
@@ -112,7 +160,7 @@ def list_datasets(
 ) -> DatasetList:
     """Your data sets, the newest first."""
     with services.db.read() as session:
-        jobs, has_more = service.list_jobs(session, status, after, min(limit, LONGEST_PAGE))
+        jobs, has_more = service.list_jobs(session, caller, status, after, min(limit, LONGEST_PAGE))
         return DatasetList(data=show(session, services.registry, jobs), has_more=has_more)
 
 
@@ -121,13 +169,59 @@ def list_datasets(
     response_model=Dataset,
     summary="Watch a data set",
     responses=problems(NOT_FOUND, INVALID_REQUEST)
-    | {200: {"headers": WATCH_HEADERS}, 304: {"description": "Not changed since the ETag sent"}},
+    | {
+        200: {"headers": WATCH_HEADERS},
+        304: {"description": "Not changed since the ETag sent", "headers": WATCH_HEADERS},
+    },
 )
-def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
+def get_dataset(
+    services: ServicesDep,
+    caller: Reader,
+    dataset_id: DatasetId,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The state of the job, its progress, and what will become of it."""
-    return _answer(
-        _show(services, dataset_id), 200, if_none_match=request.headers.get("if-none-match")
-    )
+    return _answer(_show(services, caller, dataset_id), 200, if_none_match=if_none_match)
+
+
+async def _open_stream(
+    services: ServicesDep,
+    caller: Reader,
+    dataset_id: DatasetId,
+    response: Response,
+    last_event_id: LastEventId = None,
+) -> AsyncIterator[Look]:
+    """Counts the stream until it has ended, and refuses what it is too late to refuse in it."""
+    with services.streams.one():
+        look = await look_at(services, caller, dataset_id)
+        if look.ended and look.tag == last_event_id:
+            response.status_code = 204  # which tells an EventSource not to connect again
+        yield look
+
+
+@router.get(
+    "/{dataset_id}/events",
+    summary="Follow a data set",
+    response_class=EventSourceResponse,
+    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, TOO_MANY_STREAMS)
+    | {
+        200: {"description": "Events, until the job has ended"},
+        204: {"description": "The job has ended, and Last-Event-ID names its last event"},
+    },
+)
+async def follow_dataset(
+    services: ServicesDep,
+    caller: Reader,
+    look: Annotated[Look, Depends(_open_stream)],
+    last_event_id: LastEventId = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: the job as `GET /datasets/{id}` shows it, now and after each change.
+
+    At most two a second; the last one shows how the job ended. An event's `id` is the `ETag` of that
+    answer, which stays authoritative: events that were missed need not be had.
+    """
+    async for event in follow(services, caller, look, last_event_id):
+        yield event
 
 
 @router.get(
@@ -136,21 +230,35 @@ def get_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) 
     response_class=Response,
     responses=problems(NOT_FOUND, NOT_READY, EXPIRED, RANGE_NOT_SATISFIABLE, INVALID_REQUEST)
     | {
-        200: {"content": {"application/zip": {}}, "description": "The whole archive"},
-        206: {"content": {"application/zip": {}}, "description": "The range that was asked for"},
-        304: {"description": "The asker has it: If-None-Match names its ETag"},
-        307: {"description": "The archive is at this address for an hour (S3 storage)"},
+        200: {
+            "content": {"application/zip": {}},
+            "description": "The whole archive",
+            "headers": FILE_HEADERS,
+        },
+        206: {
+            "content": {"application/zip": {}},
+            "description": "The range that was asked for",
+            "headers": FILE_HEADERS | {"Content-Range": header("Which bytes, and of how many.")},
+        },
+        304: {"description": "The asker has it: If-None-Match names its ETag", "headers": ETAG},
+        307: {
+            "description": "The archive is at the address for an hour (S3 storage)",
+            "headers": {"Location": header("Of the archive.")},
+        },
     },
+    openapi_extra={"parameters": DOWNLOAD_CONDITIONS},
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
-def download_dataset(services: ServicesDep, request: Request, dataset_id: DatasetId) -> Response:
+def download_dataset(
+    services: ServicesDep, caller: Reader, request: Request, dataset_id: DatasetId
+) -> Response:
     """The zip, once the job has succeeded; of a cancelled one, what was finished by then.
 
     The `ETag` is the SHA-256 of its manifest. Storage that has a server of its own is linked to for
     an hour; otherwise `Range` is honoured here.
     """
     with services.db.read() as session:
-        job = service.find_dataset(session, dataset_id)
+        job = service.find_dataset(session, dataset_id, caller)
     service.refuse_expired(job)
     if job.archive_key is None or job.status not in ENDED:
         raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
@@ -176,12 +284,13 @@ def download_dataset(services: ServicesDep, request: Request, dataset_id: Datase
 )
 def get_picture(
     services: ServicesDep,
+    caller: Reader,
     dataset_id: DatasetId,
     index: Annotated[int, Path(ge=0, description="Number of the pair, from 0.")],
     picture: Annotated[Which, Path(description="Which picture of the pair.")],
 ) -> Response:
     """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done."""
-    png = service.read_picture(services, dataset_id, index, picture)
+    png = service.read_picture(services, caller, dataset_id, index, picture)
     return Response(png, media_type="image/png", headers={"Cache-Control": FOR_EVER})
 
 
@@ -189,11 +298,12 @@ def get_picture(
     "/{dataset_id}/preview",
     summary="See a contact sheet",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, RATE_LIMIT_EXCEEDED) | PNG,
 )
-def get_preview(services: ServicesDep, dataset_id: DatasetId) -> Response:
+def get_preview(services: ServicesDep, caller: Reader, dataset_id: DatasetId) -> Response:
     """Up to 16 pairs, photograph and label side by side; there while the job still runs."""
-    png = service.draw_preview(services, dataset_id)
+    count_request(services, caller)
+    png = service.draw_preview(services, caller, dataset_id)
     return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
@@ -203,13 +313,13 @@ def get_preview(services: ServicesDep, dataset_id: DatasetId) -> Response:
     summary="Cancel a data set",
     responses=problems(NOT_FOUND, INVALID_REQUEST) | {200: {"headers": WATCH_HEADERS}},
 )
-def cancel_dataset(services: ServicesDep, dataset_id: DatasetId) -> Response:
+def cancel_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId) -> Response:
     """Stop the job; what is being made is given up within seconds.
 
     In a state that cannot be cancelled, nothing changes and the answer is the same.
     """
-    request_cancel(services.db, dataset_id)
-    return _answer(_show(services, dataset_id), 200)
+    service.cancel_dataset(services, caller, dataset_id)
+    return _answer(_show(services, caller, dataset_id), 200)
 
 
 @router.delete(
@@ -218,15 +328,14 @@ def cancel_dataset(services: ServicesDep, dataset_id: DatasetId) -> Response:
     summary="Delete a data set",
     responses=problems(NOT_FOUND, INVALID_REQUEST),
 )
-def delete_dataset(services: ServicesDep, dataset_id: DatasetId) -> None:
+def delete_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId) -> None:
     """Remove the data set and its files; a job that has not ended is cancelled."""
-    if not request_delete(services.db, dataset_id):
-        raise not_found(f"data set {dataset_id!r}")
+    service.delete_dataset(services, caller, dataset_id)
 
 
-def _show(services: Services, dataset_id: str) -> Dataset:
+def _show(services: Services, caller: Caller, dataset_id: str) -> Dataset:
     with services.db.read() as session:
-        job = service.find_dataset(session, dataset_id)
+        job = service.find_dataset(session, dataset_id, caller)
         return show(session, services.registry, [job])[0]
 
 
@@ -237,7 +346,7 @@ def _answer(
     if_none_match: str | None = None,
 ) -> Response:
     body = dataset.model_dump_json()
-    etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    etag = f'"{tag_of(body)}"'
     headers = {"ETag": etag, **(headers or {})}
     seconds = retry_after(dataset)
     if seconds is not None:

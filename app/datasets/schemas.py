@@ -3,15 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.jobs.tables import JobStatus
+from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
 
 # The largest whole number that every JSON reader keeps exact.
 LARGEST_SEED = 2**53 - 1
 
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Layout = Literal["imagefolder", "drive"]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+# To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
 
 
 class Splits(BaseModel):
@@ -31,6 +38,19 @@ class Splits(BaseModel):
         return self
 
 
+class Webhook(BaseModel):
+    """Who is told when the job has ended."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: str = Field(
+        max_length=LONGEST_URL,
+        description="Gets a signed POST (Standard Webhooks) when the job succeeds, fails, is "
+        "cancelled or expires; tried again for 3 days. HTTPS, on a public address.",
+        examples=["https://example.org/hooks/fundusmith"],
+    )
+
+
 class DatasetOrder(BaseModel):
     """An order. Only ``count`` is required."""
 
@@ -40,10 +60,9 @@ class DatasetOrder(BaseModel):
         json_schema_extra={"examples": [{"count": 100, "resolution": 256, "seed": 7}]},
     )
 
-    count: int = Field(ge=1, description="Number of pairs.")
-    resolution: int | None = Field(
+    count: Positive = Field(description="Number of pairs.")
+    resolution: Positive | None = Field(
         default=None,
-        ge=1,
         description="Side length in pixels, one that the model lists; its largest if not given.",
     )
     model: str | None = Field(
@@ -68,6 +87,7 @@ class DatasetOrder(BaseModel):
         description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
         "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
     )
+    webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
 class DatasetRequest(BaseModel):
@@ -123,6 +143,7 @@ class JobError(BaseModel):
 class Links(BaseModel):
     self: str
     download: str | None = Field(description="The archive, once it is there.")
+    events: str = Field(description="Server-sent events: the job again, each time it changes.")
     preview: str = Field(description="A contact sheet, as soon as a few pairs are there.")
     cancel: str | None = Field(description="POST here to cancel, while there is anything to.")
 
@@ -138,6 +159,20 @@ class Timestamps(BaseModel):
     cancelling: datetime | None
     cancelled: datetime | None
     expired: datetime | None
+
+
+class DeliveryReport(BaseModel):
+    """What became of one event."""
+
+    event: str = Field(examples=["dataset.succeeded"])
+    state: DeliveryState
+    attempts: int
+    last_error: str | None = Field(description="Why the last attempt failed.")
+
+
+class WebhookReport(BaseModel):
+    url: str
+    deliveries: list[DeliveryReport]
 
 
 class Dataset(BaseModel):
@@ -160,6 +195,7 @@ class Dataset(BaseModel):
     )
     error: JobError | None = Field(description="Why the job failed.")
     links: Links
+    webhook: WebhookReport | None = Field(description="Null if the order named none.")
     expires_at: datetime | None = Field(
         description="When the files will be removed; null while that is not known, or never."
     )

@@ -10,17 +10,21 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.access.caller import Caller
 from app.archive.pairs import PairNotReady, Which, read_pair
 from app.broker import send_hints
 from app.datasets.estimates import expected_cost, measured_cost
 from app.datasets.preview import MOST_PAIRS, contact_sheet
-from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote
+from app.datasets.quotas import QuotaError, check_quotas, largest_order
+from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
 from app.errors import ProblemError, expired, invalid_field, invalid_parameter, not_found, not_ready
-from app.jobs.orders import Idempotency, create_job
+from app.jobs.orders import Idempotency, create_job, request_cancel, request_delete
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobStatus
 from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 from app.registry.service import RegisteredModel, UnknownModelError
+from app.settings import Settings
+from app.webhooks.targets import ForbiddenTarget, check_url
 
 # Drawn seeds are short enough to be typed again.
 DRAWN_SEEDS = 2**32
@@ -29,9 +33,9 @@ MOST_SHARDS = 9_000  # S3 joins up to 10,000 parts
 SPARE = 1.3  # a shard may turn out smaller than expected by this factor
 
 
-def quote(services: Services, order: DatasetOrder) -> Quote:
-    """What the order would cost. It is checked as if it were placed."""
-    model, request = _resolve(services, order)
+def quote(services: Services, caller: Caller, order: DatasetOrder) -> Quote:
+    """What the order would cost. It is checked as if it were placed on an unused quota."""
+    model, request = _resolve(services, caller, order)
     with services.db.read() as session:
         measured = measured_cost(session, request.model, request.resolution)
     cost = measured or expected_cost(model)
@@ -43,20 +47,23 @@ def quote(services: Services, order: DatasetOrder) -> Quote:
     )
 
 
-def place_order(services: Services, order: DatasetOrder, key: str | None = None) -> str:
-    """Store the order as a job, tell the workers, and return the job's id.
+def place_order(
+    services: Services, caller: Caller, order: DatasetOrder, key: str | None = None
+) -> str:
+    """Store the order as a job of the caller's, tell the workers, and return the job's id.
 
-    With an idempotency key that an equal order was placed with, return that order's job instead.
+    With an idempotency key (a plain one) that the same owner placed an equal order with, return that
+    order's job instead.
 
     Raises:
         ProblemError: the order cannot be placed, or the key was used for another one.
     """
     idempotency = None
     if key is not None:
-        idempotency = Idempotency(check_key(key), digest_of(order))
-        if first := _job_of(services, idempotency):
+        idempotency = Idempotency(key, digest_of(order))
+        if first := _job_of(services, caller, idempotency):
             return first
-    model, request = _resolve(services, order)
+    model, request = _resolve(services, caller, order)
     settings = services.settings
     with services.db.read() as session:
         cost = measured_cost(session, request.model, request.resolution) or expected_cost(model)
@@ -68,21 +75,29 @@ def place_order(services: Services, order: DatasetOrder, key: str | None = None)
             request=request.model_dump(exclude_none=True),
             package_digest=model.digest,
             shard_pairs=shard_pairs,
+            owner=caller.owner,
             max_attempts=settings.max_attempts,
             retention_seconds=None if hours is None else hours * 3600,
             idempotency=idempotency,
+            webhook_url=None if order.webhook is None else order.webhook.url,
+            check=lambda session, now: check_quotas(session, services, caller, request.count, now),
+            clock=services.clock,
         )
-    except IntegrityError:
-        # The same order came twice at once, and the other one was first.
-        if idempotency and (first := _job_of(services, idempotency)):
+    except (IntegrityError, QuotaError):
+        # The same order may have come twice at once, and the other one was first.
+        if idempotency and (first := _job_of(services, caller, idempotency)):
             return first
         raise
     send_hints(settings, -(-request.count // shard_pairs))
     return job_id
 
 
-def check_key(key: str) -> str:
-    """The idempotency key, without the quotes that the header's draft standard puts around it."""
+def plain_key(key: str) -> str:
+    """The idempotency key, without the quotes that the header's draft standard puts around it.
+
+    Raises:
+        ProblemError: it cannot be used.
+    """
     plain = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not 1 <= len(plain) <= LONGEST_KEY or not (plain.isascii() and plain.isprintable()):
         raise ProblemError(
@@ -98,10 +113,11 @@ def digest_of(order: DatasetOrder) -> str:
     return hashlib.sha256(sent.encode()).hexdigest()
 
 
-def _job_of(services: Services, idempotency: Idempotency) -> str | None:
-    """The job that was ordered with this key, if any."""
+def _job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str | None:
+    """The job that the caller's owner ordered with this key, if any."""
+    same = (Job.owner == caller.owner, Job.idempotency_key == idempotency.key)
     with services.db.read() as session:
-        job = session.scalar(select(Job).where(Job.idempotency_key == idempotency.key))
+        job = session.scalar(select(Job).where(*same))
     if job is None:
         return None
     if job.order_digest != idempotency.order_digest:
@@ -117,16 +133,46 @@ def pairs_in_a_shard(services: Services, count: int, bytes_per_pair: float) -> i
     return max(services.settings.shard_pairs, -(-count // MOST_SHARDS), ceil(joined_unread))
 
 
-def find_dataset(session: Session, job_id: str) -> Job:
-    """The job of a data set that was ordered and not deleted.
+def find_dataset(session: Session, job_id: str, caller: Caller) -> Job:
+    """The job of a data set that the caller may see, and that was not deleted.
 
     Raises:
         ProblemError: there is none.
     """
-    job = session.get(Job, job_id)
+    job = _find_job(session, job_id, caller)
     if job is None or job.deleted_at is not None:
         raise not_found(f"data set {job_id!r}")
     return job
+
+
+def _find_job(session: Session, job_id: str, caller: Caller) -> Job | None:
+    """The job, also of a deleted data set. Another owner's is as good as none."""
+    job = session.get(Job, job_id)
+    return job if job is not None and caller.may_see(job.owner) else None
+
+
+def cancel_dataset(services: Services, caller: Caller, job_id: str) -> None:
+    """Cancel the job; in a state that cannot be cancelled, nothing changes.
+
+    Raises:
+        ProblemError: there is no such data set.
+    """
+    with services.db.read() as session:
+        find_dataset(session, job_id, caller)
+    request_cancel(services.db, job_id)
+
+
+def delete_dataset(services: Services, caller: Caller, job_id: str) -> None:
+    """Delete the data set; one that is deleted already stays so.
+
+    Raises:
+        ProblemError: there never was such a data set.
+    """
+    with services.db.read() as session:
+        job = _find_job(session, job_id, caller)
+    if job is None:
+        raise not_found(f"data set {job_id!r}")
+    request_delete(services.db, job_id)
 
 
 def refuse_expired(job: Job) -> None:
@@ -136,19 +182,21 @@ def refuse_expired(job: Job) -> None:
 
 
 def list_jobs(
-    session: Session, status: JobStatus | None, after: str | None, limit: int
+    session: Session, caller: Caller, status: JobStatus | None, after: str | None, limit: int
 ) -> tuple[list[Job], bool]:
-    """A page of data sets, the newest first, and whether there are more."""
+    """A page of the caller's data sets, the newest first, and whether there are more."""
     newest_first = (
         select(Job)
         .where(Job.deleted_at.is_(None))
         .order_by(Job.created_at.desc(), Job.id.desc())
         .limit(limit + 1)
     )
+    if not caller.sees_all:
+        newest_first = newest_first.where(Job.owner == caller.owner)
     if status is not None:
         newest_first = newest_first.where(Job.status == status)
     if after is not None:
-        last = session.get(Job, after)  # a deleted one still marks its place
+        last = _find_job(session, after, caller)  # a deleted one still marks its place
         if last is None:
             raise invalid_parameter("after", f"There is no data set {after!r}.")
         place = tuple_(last.created_at, last.id)
@@ -157,20 +205,22 @@ def list_jobs(
     return jobs[:limit], len(jobs) > limit
 
 
-def read_picture(services: Services, job_id: str, index: int, picture: Which) -> bytes:
+def read_picture(
+    services: Services, caller: Caller, job_id: str, index: int, picture: Which
+) -> bytes:
     """The PNG of one picture of pair ``index``, from 0."""
     with services.db.read() as session:
-        job = find_dataset(session, job_id)
+        job = find_dataset(session, job_id, caller)
     refuse_expired(job)
     if index >= job.count:
         raise not_found(f"pair {index}: the data set has pairs 0 to {job.count - 1}")
-    return _read(services, job, index, picture)
+    return _read(services, caller, job, index, picture)
 
 
-def draw_preview(services: Services, job_id: str) -> bytes:
+def draw_preview(services: Services, caller: Caller, job_id: str) -> bytes:
     """A contact sheet, PNG, of the first pairs that there are."""
     with services.db.read() as session:
-        job = find_dataset(session, job_id)
+        job = find_dataset(session, job_id, caller)
         refuse_expired(job)
         indices = list(_finished_pairs(session, job_id))
     if not indices:
@@ -178,22 +228,22 @@ def draw_preview(services: Services, job_id: str) -> bytes:
     return contact_sheet(
         [
             (
-                _read(services, job, index, "image"),
-                _read(services, job, index, "label"),
+                _read(services, caller, job, index, "image"),
+                _read(services, caller, job, index, "label"),
             )
             for index in indices
         ]
     )
 
 
-def _read(services: Services, job: Job, index: int, picture: Which) -> bytes:
+def _read(services: Services, caller: Caller, job: Job, index: int, picture: Which) -> bytes:
     place = (services.storage, job.id, job.shard_pairs, index, picture)
     try:
         return read_pair(*place, job.archive_key)
     except PairNotReady:
         # The packing may have moved the pair into the archive since the job's row was read.
         with services.db.read() as session:
-            now = find_dataset(session, job.id)
+            now = find_dataset(session, job.id, caller)
         if now.archive_key == job.archive_key:
             raise not_ready(now.status, f"Pair {index} is not finished yet.") from None
         return read_pair(*place, now.archive_key)
@@ -213,13 +263,15 @@ def _finished_pairs(session: Session, job_id: str) -> Iterator[int]:
         left -= min(count, left)
 
 
-def _resolve(services: Services, order: DatasetOrder) -> tuple[RegisteredModel, DatasetRequest]:
+def _resolve(
+    services: Services, caller: Caller, order: DatasetOrder
+) -> tuple[RegisteredModel, DatasetRequest]:
     """The model an order means, and the order with everything filled in.
 
     Raises:
         ProblemError: the order asks for what cannot be had; the problem names the field.
     """
-    most = services.settings.max_count
+    most = largest_order(services.settings, caller)
     if order.count > most:
         raise invalid_field("count", f"Input should be less than or equal to {most}")
     try:
@@ -232,6 +284,8 @@ def _resolve(services: Services, order: DatasetOrder) -> tuple[RegisteredModel, 
     if resolution not in offered:
         sizes = ", ".join(str(size) for size in offered)
         raise invalid_field("resolution", f"The model {model.id} makes: {sizes}.")
+    if order.webhook is not None:
+        _check_webhook(services.settings, order.webhook)
     seed = secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed
     request = DatasetRequest(
         count=order.count,
@@ -242,3 +296,15 @@ def _resolve(services: Services, order: DatasetOrder) -> tuple[RegisteredModel, 
         layout=order.layout,
     )
     return model, request
+
+
+def _check_webhook(settings: Settings, webhook: Webhook) -> None:
+    """Raises the problem that this webhook cannot be called, as far as can be told beforehand."""
+    if settings.webhook_secret is None:
+        raise invalid_field(
+            "webhook", "This service sends no webhooks: FUNDUSMITH_WEBHOOK_SECRET is not set."
+        )
+    try:
+        check_url(webhook.url, settings.webhook_private_targets)
+    except ForbiddenTarget as error:
+        raise invalid_field("webhook/url", str(error)) from None

@@ -1,7 +1,9 @@
 """How a job is shown to its user."""
 
+import hashlib
 from collections.abc import Sequence
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.datasets.estimates import pairs_done, queue_estimates
@@ -9,13 +11,15 @@ from app.datasets.schemas import (
     Archive,
     Dataset,
     DatasetRequest,
+    DeliveryReport,
     Estimate,
     JobError,
     Links,
     Progress,
     Timestamps,
+    WebhookReport,
 )
-from app.jobs.tables import ACTIVE, ENDED, ItemKind, Job, JobStatus
+from app.jobs.tables import ACTIVE, ENDED, Delivery, DeliveryState, ItemKind, Job, JobStatus
 from app.registry.service import Registry
 
 
@@ -26,6 +30,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
     whole = {job.id: job.count for job in jobs if job.succeeded_at is not None}
     generated = pairs_done(session, ids, ItemKind.SHARD) | whole
     packaged = pairs_done(session, ids, ItemKind.PACK) | whole
+    webhooks = _webhooks(session, jobs)
     unfinished = any(job.status in ACTIVE for job in jobs)
     estimates = queue_estimates(session, registry) if unfinished else {}
     return [
@@ -46,6 +51,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             environment=job.environment,
             error=None if job.error is None else JobError(**job.error),
             links=_links(job),
+            webhook=webhooks.get(job.id),
             expires_at=job.expires_at,
             created_at=job.created_at,
             timestamps=Timestamps(**{name: getattr(job, f"{name}_at") for name in JobStatus}),
@@ -61,6 +67,11 @@ def retry_after(dataset: Dataset) -> int | None:
     return max(1, min(10, round((dataset.estimate.seconds_left or 0) / 60)))
 
 
+def tag_of(body: str) -> str:
+    """Names this very document: 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(body.encode()).hexdigest()[:32]
+
+
 def _archive(job: Job) -> Archive | None:
     if job.archive_bytes is None or job.manifest_sha256 is None:
         return None
@@ -71,11 +82,33 @@ def _has_archive(job: Job) -> bool:
     return job.archive_key is not None and job.status in (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
 
 
+def _webhooks(session: Session, jobs: Sequence[Job]) -> dict[str, WebhookReport]:
+    """What the jobs' receivers have been told; only of jobs that have one."""
+    reports = {
+        job.id: WebhookReport(url=job.webhook_url, deliveries=[])
+        for job in jobs
+        if job.webhook_url is not None
+    }
+    if reports:
+        of_jobs = select(Delivery).where(Delivery.job_id.in_(reports))
+        for delivery in session.scalars(of_jobs.order_by(Delivery.created_at)):
+            reports[delivery.job_id].deliveries.append(
+                DeliveryReport(
+                    event=delivery.event,
+                    state=DeliveryState(delivery.state),
+                    attempts=delivery.attempts,
+                    last_error=delivery.last_error,
+                )
+            )
+    return reports
+
+
 def _links(job: Job) -> Links:
     home = f"/datasets/{job.id}"
     return Links(
         self=home,
         download=f"{home}/download" if _has_archive(job) else None,
+        events=f"{home}/events",
         preview=f"{home}/preview",
         cancel=f"{home}/cancel" if job.status in ACTIVE else None,
     )

@@ -19,6 +19,7 @@ from app.database import Database
 from app.jobs.rates import record_rate
 from app.jobs.states import end_lease, is_wanted, lock_job, settle
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
+from app.jobs.usage import record_usage
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         if item.kind == ItemKind.SHARD:
             job.environment = job.environment or result["environment"]
             record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
+            record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif is_wanted(job, item.kind):
             job.archive_key = result["archive_key"]
             job.archive_bytes = result["bytes"]

@@ -1,6 +1,7 @@
 """How a job begins and how its user ends it: create, cancel, delete."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,23 +29,28 @@ def create_job(
     request: dict[str, Any],
     package_digest: str,
     shard_pairs: int,
+    owner: str = "",
     max_attempts: int = 3,
     retention_seconds: float | None = None,
     idempotency: Idempotency | None = None,
+    webhook_url: str | None = None,
+    check: Callable[[Session, datetime], None] = lambda session, now: None,
     clock: Clock = utc_now,
 ) -> str:
     """Store an order of ``request["count"]`` pairs, cut into shards and their packing.
 
-    ``request`` is complete: count, resolution, model as name@version, seed. Returns the job's id.
+    ``request`` is complete: count, resolution, model as name@version, seed. ``check`` may refuse
+    the order by raising; it runs in the transaction that would store it. Returns the job's id.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: there is an order with this idempotency key.
+        sqlalchemy.exc.IntegrityError: the owner has an order with this idempotency key.
     """
     now = clock()
     count = request["count"]
     job = Job(
         id=f"ds_{secrets.token_urlsafe(15)}",
         kind="dataset",
+        owner=owner,
         request=request,
         package_digest=package_digest,
         count=count,
@@ -53,6 +59,7 @@ def create_job(
         retention_seconds=retention_seconds,
         idempotency_key=idempotency and idempotency.key,
         order_digest=idempotency and idempotency.order_digest,
+        webhook_url=webhook_url,
         created_at=now,
     )
     job.enter(JobStatus.QUEUED, now)
@@ -78,6 +85,7 @@ def create_job(
         }
     )
     with db.write() as session:
+        check(session, now)
         session.add(job)
         session.flush()
         session.execute(insert(Item), items)

@@ -1,17 +1,22 @@
-"""Tables of jobs, their items, and the rates measured from them.
+"""Tables of jobs, their items, what is told of their ends, and the rates measured from them.
 
 The rows are the truth about a job. A writer locks the job's row first and touches its items after,
 so writers of one job take turns and cannot deadlock.
 """
 
-from datetime import datetime, timedelta
+import secrets
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, Integer, String
+from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from app.database import Base, UtcDateTime
+
+LONGEST_URL = 2000  # characters
+LONGEST_ERROR = 500  # characters
+LONGEST_OWNER = 100  # characters
 
 
 class JobStatus(StrEnum):
@@ -46,6 +51,12 @@ class ItemState(StrEnum):
 OPEN = frozenset({ItemState.WAITING, ItemState.READY, ItemState.LEASED})
 
 
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"  # and will not be tried again
+
+
 class Job(Base):
     """An order and everything known about it."""
 
@@ -53,12 +64,16 @@ class Job(Base):
     __table_args__ = (
         Index(None, "status", "created_at"),
         Index(None, "created_at", "id"),
-        Index(None, "idempotency_key", unique=True),
+        Index(None, "owner", "idempotency_key", unique=True),
+        Index(None, "owner", "created_at", "id"),
         Index(None, "expires_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
+    # Of the API key it was ordered with. Not NULL but "" without one: a unique index takes NULLs
+    # for different, and nobody's idempotency keys are unique too.
+    owner: Mapped[str] = mapped_column(String(LONGEST_OWNER), server_default="")
     status: Mapped[str] = mapped_column(String(20))
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     package_digest: Mapped[str] = mapped_column(String(64))
@@ -73,6 +88,7 @@ class Job(Base):
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     order_digest: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the order as sent
     retention_seconds: Mapped[float | None]  # from the job's end to its expiry; None: for ever
+    webhook_url: Mapped[str | None] = mapped_column(String(LONGEST_URL))  # told when the job ends
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -85,13 +101,28 @@ class Job(Base):
     expired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deliveries: WriteOnlyMapped["Delivery"] = relationship()
 
     def enter(self, status: JobStatus, now: datetime) -> None:
-        """Change the status and note when; an end also says when the job expires."""
+        """Change the status and note when; an end also says when the job expires.
+
+        An end that the job's webhook is to be told of is queued in the same transaction.
+        """
         self.status = status
         setattr(self, f"{status}_at", now)
         if status in ENDED and status != JobStatus.EXPIRED and self.retention_seconds is not None:
             self.expires_at = now + timedelta(seconds=self.retention_seconds)
+        if status in ENDED and self.webhook_url is not None:
+            self.deliveries.add(
+                Delivery(
+                    id=f"msg_{secrets.token_urlsafe(15)}",
+                    event=f"{self.kind}.{status}",
+                    url=self.webhook_url,
+                    state=DeliveryState.PENDING,
+                    next_attempt_at=now,
+                    created_at=now,
+                )
+            )
 
 
 class Item(Base):
@@ -120,6 +151,24 @@ class Item(Base):
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
+class Delivery(Base):
+    """One end of a job, on its way to the receiver that is to be told of it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index(None, "job_id"), Index(None, "state", "next_attempt_at"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)  # the same in all its attempts
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    event: Mapped[str] = mapped_column(String(40))  # kind.status: dataset.succeeded
+    url: Mapped[str] = mapped_column(String(LONGEST_URL))
+    state: Mapped[str] = mapped_column(String(20))
+    attempts: Mapped[int] = mapped_column(default=0)  # begun so far: the fence of the current one
+    # While an attempt is made, this is when it counts as lost.
+    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_error: Mapped[str | None] = mapped_column(String(LONGEST_ERROR))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Rate(Base):
     """What a pair of one model at one resolution costs, averaged over finished shards."""
 
@@ -129,3 +178,14 @@ class Rate(Base):
     resolution: Mapped[int] = mapped_column(primary_key=True)
     seconds_per_pair: Mapped[float]
     bytes_per_pair: Mapped[float]
+
+
+class Usage(Base):
+    """What the shards that were finished on one day have made for one owner."""
+
+    __tablename__ = "usage"
+
+    owner: Mapped[str] = mapped_column(String(LONGEST_OWNER), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)  # UTC
+    pairs: Mapped[int] = mapped_column(BigInteger)
+    device_seconds: Mapped[float]

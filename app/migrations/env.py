@@ -8,8 +8,9 @@ from contextlib import nullcontext
 
 from alembic import context
 
+from app.access import tables as access_tables  # noqa: F401  (fills Base.metadata)
 from app.database import Base, open_database
-from app.jobs import tables  # noqa: F401  (fills Base.metadata)
+from app.jobs import tables as jobs_tables  # noqa: F401
 from app.settings import get_settings
 
 given = context.config.attributes.get("connection")

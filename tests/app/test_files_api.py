@@ -97,7 +97,16 @@ def test_a_range(api: TestClient, archive: str, asked: str, start: int, stop: in
 
 @sent_by_the_api
 @pytest.mark.parametrize(
-    "asked", ["bytes=9-3", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,5-6", ""]
+    "asked",
+    [
+        "bytes=9-3",
+        "bytes=-",
+        "bytes=a-b",
+        "lines=1-2",
+        "bytes=0-1,5-6",
+        f"bytes=0-{'9' * 5000}",
+        "",
+    ],
 )
 def test_what_is_no_single_range_gets_everything(api: TestClient, archive: str, asked: str) -> None:
     response = api.get(archive, headers={"range": asked})

@@ -69,9 +69,16 @@ def test_the_key_of_a_deleted_data_set_is_spent(api: TestClient, send: Send) -> 
     assert problem(send(count=4), 409)["type"] == IDEMPOTENCY_KEY_SPENT.uri
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "tab\there", "\x7f"])
-def test_a_key_that_cannot_be_used_is_refused(send: Send, services: Services, key: str) -> None:
-    assert problem(send(key, count=4), 400)["type"] == IDEMPOTENCY_KEY_MALFORMED.uri
+def test_a_key_that_cannot_be_used_is_refused(
+    api: TestClient, services: Services, key: str, dry_run: bool
+) -> None:
+    headers = {"Idempotency-Key": key}
+    response = api.post(
+        "/datasets", json={"count": 4}, headers=headers, params={"dry_run": dry_run}
+    )
+    assert problem(response, 400)["type"] == IDEMPOTENCY_KEY_MALFORMED.uri
     assert jobs(services) == 0
 
 

@@ -51,6 +51,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
     assert job["links"] == {
         "self": home,
         "download": None,
+        "events": f"{home}/events",
         "preview": f"{home}/preview",
         "cancel": f"{home}/cancel",
     }
@@ -140,6 +141,12 @@ def test_a_bad_field_is_named_and_nothing_is_created(
     response = api.post("/datasets", json=order, params={"dry_run": dry_run})
     assert pointers(response) == [field]
     assert rows(services) == 0
+
+
+def test_a_whole_number_may_be_written_with_a_point(api: TestClient) -> None:
+    job = api.post("/datasets", json={"count": 4.0, "resolution": 64.0, "seed": 7.0}).json()
+    asked = {name: job["request"][name] for name in ("count", "resolution", "seed")}
+    assert str(asked) == "{'count': 4, 'resolution': 64, 'seed': 7}"  # and not 4.0
 
 
 def test_splits_are_part_of_the_order(api: TestClient) -> None:

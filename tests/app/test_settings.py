@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.settings import LONGEST_SOCKET_PATH, Settings
+from tests.app.receivers import SECRET
 
 
 def test_everything_lies_under_the_data_folder_by_default(tmp_path: Path) -> None:
@@ -37,6 +38,13 @@ def test_a_deep_data_folder_has_its_socket_elsewhere(tmp_path: Path) -> None:
     assert deep.broker_socket != other.broker_socket
 
 
+def test_the_webhook_secret_is_not_printed(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, webhook_secret=SECRET)
+    assert settings.webhook_secret is not None
+    assert settings.webhook_secret.get_secret_value() == SECRET
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "right"),
     [
@@ -46,6 +54,9 @@ def test_a_deep_data_folder_has_its_socket_elsewhere(tmp_path: Path) -> None:
         ("storage_url", "s3:///no-bucket", "s3://bucket/prefix"),
         ("storage_url", "http://127.0.0.1/bucket", "s3://bucket/prefix"),
         ("s3_endpoint_url", "127.0.0.1:9000", "http://"),
+        ("webhook_secret", "secret", "whsec_"),
+        ("webhook_secret", "whsec_not base64", "whsec_"),
+        ("webhook_secret", "whsec_c2hvcnQ=", "24 to 64"),
         ("shard_pairs", 0, "greater"),
         ("lease_seconds", 0, "greater"),
         ("port", 70000, "65535"),
