@@ -86,12 +86,17 @@ def test_shard_in_hand_is_given_back(
     assert storage.list() == []
 
 
-def test_cancelled_job_ends(worker: Worker, db: Database, order: Order) -> None:
+def test_cancelled_job_ends_with_what_was_finished(
+    worker: Worker, db: Database, storage: Storage, order: Order
+) -> None:
     job_id = create_job(db, **order)
     worker.work()
     request_cancel(db, job_id)
-    assert finish(worker) == 0
-    assert job_of(db, job_id).status == "cancelled"
+    assert finish(worker) == 1
+    job = job_of(db, job_id)
+    assert job.status == "cancelled"
+    with zipfile.ZipFile(io.BytesIO(storage.read(job.archive_key))) as archive:
+        assert sum(name.startswith("train/images/") for name in archive.namelist()) == 4
 
 
 def test_package_replaced_after_the_order(
