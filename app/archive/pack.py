@@ -68,10 +68,8 @@ def pack(
             first = ordinal * shard_pairs
             pairs = range(first, min(first + shard_pairs, order["count"]))
             data_end = tables.add_index(storage.read(index_key(job_id, ordinal)), ordinal, pairs)
-            if storage.size(segment) != data_end:
-                raise ArchiveError(
-                    f"{segment} has {storage.size(segment)} bytes where its index says {data_end}"
-                )
+            if (size := storage.size(segment)) != data_end:
+                raise ArchiveError(f"{segment} has {size} bytes where its index says {data_end}")
             on_progress(tables.pairs)
         head = manifest_head(order, package, package_digest, tables.environments, tables.splits)
         with storage.write(tail_key(job_id)) as tail:

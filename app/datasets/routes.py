@@ -18,7 +18,7 @@ from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
 from app.datasets.views import retry_after, show, tag_of
 from app.deps import Services, ServicesDep, require_json
 from app.errors import not_ready
-from app.jobs.tables import ENDED, JobStatus
+from app.jobs.tables import JobStatus
 from app.openapi import Responses, header, problems
 from app.problems import (
     EXPIRED,
@@ -260,7 +260,7 @@ def download_dataset(
     with services.db.read() as session:
         job = service.find_dataset(session, dataset_id, caller)
     service.refuse_expired(job)
-    if job.archive_key is None or job.status not in ENDED:
+    if job.archive_key is None or not job.has_archive:
         raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
     filename, media_type = f"{job.id}.zip", "application/zip"
     link = services.storage.link(job.archive_key, filename, media_type)

@@ -78,10 +78,6 @@ def _archive(job: Job) -> Archive | None:
     return Archive(bytes=job.archive_bytes, manifest_sha256=job.manifest_sha256)
 
 
-def _has_archive(job: Job) -> bool:
-    return job.archive_key is not None and job.status in (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
-
-
 def _webhooks(session: Session, jobs: Sequence[Job]) -> dict[str, WebhookReport]:
     """What the jobs' receivers have been told; only of jobs that have one."""
     reports = {
@@ -107,7 +103,7 @@ def _links(job: Job) -> Links:
     home = f"/datasets/{job.id}"
     return Links(
         self=home,
-        download=f"{home}/download" if _has_archive(job) else None,
+        download=f"{home}/download" if job.has_archive else None,
         events=f"{home}/events",
         preview=f"{home}/preview",
         cancel=f"{home}/cancel" if job.status in ACTIVE else None,

@@ -103,6 +103,12 @@ class Job(Base):
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deliveries: WriteOnlyMapped["Delivery"] = relationship()
 
+    @property
+    def has_archive(self) -> bool:
+        """Whether there is an archive to download: of all pairs, or of a cancelled job's part."""
+        ended = self.status in (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
+        return ended and self.archive_key is not None
+
     def enter(self, status: JobStatus, now: datetime) -> None:
         """Change the status and note when; an end also says when the job expires.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
@@ -22,6 +21,7 @@ from app.problems import EXPIRED, TOO_MANY_STREAMS
 from app.settings import Settings
 from tests.app.making import make, make_items
 from tests.app.problems import parameters, problem
+from tests.app.serving import serve
 from tests.waiting import wait_until
 
 Order = Callable[..., str]
@@ -38,15 +38,8 @@ def app(settings: Settings) -> FastAPI:
 @pytest.fixture
 def api(app: FastAPI) -> Iterator[httpx2.Client]:
     """A client of the API, which runs behind a real server: events come while it runs."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with serve(app) as address, httpx2.Client(base_url=address, timeout=30) as client:
         yield client
-    server.should_exit = True
-    thread.join()
 
 
 class Stream:
