@@ -11,9 +11,8 @@ from PIL import Image
 
 from app.archive.contents import card
 from app.storage import Storage
+from tests.archive.loading import load
 from tests.archive.orders import PACKAGE, make_archive, order, png
-
-datasets = pytest.importorskip("datasets")
 
 
 @pytest.fixture
@@ -26,14 +25,8 @@ def unpacked(storage: Storage, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("by", ["imagefolder", "card"])
-def test_load_dataset(
-    unpacked: Path, tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    where = {"path": str(unpacked)}
-    if by == "imagefolder":
-        where = {"path": "imagefolder", "data_dir": str(unpacked)}
-    pairs = datasets.load_dataset(**where, split="train", cache_dir=str(tmp_path / "cache"))
+def test_load_dataset(unpacked: Path, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = load(unpacked, by, monkeypatch, split="train")
     assert sorted(pairs.column_names) == [
         "image", "index", "label", "mask", "seed", "vessel_share",
     ]  # fmt: skip

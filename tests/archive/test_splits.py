@@ -10,9 +10,8 @@ import pytest
 
 from app.archive.layout import archive_key, split_of, splits_of
 from app.storage import Storage
+from tests.archive.loading import load
 from tests.archive.orders import make_archive, order
-
-datasets = pytest.importorskip("datasets")
 
 SPLITS = {"train": 0.7, "val": 0.2, "test": 0.1}
 
@@ -68,13 +67,9 @@ def test_every_file_is_in_the_folder_of_its_split(unpacked: Path) -> None:
 
 @pytest.mark.parametrize("by", ["imagefolder", "card"])
 def test_load_dataset_gives_every_split(
-    unpacked: Path, tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
+    unpacked: Path, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    where = {"path": str(unpacked)}
-    if by == "imagefolder":
-        where = {"path": "imagefolder", "data_dir": str(unpacked)}
-    loaded = datasets.load_dataset(**where, cache_dir=str(tmp_path / "cache"))
+    loaded = load(unpacked, by, monkeypatch)
     manifest = json.loads((unpacked / "manifest.json").read_text())
     names = {"train": "train", "val": "validation", "test": "test"}
     assert {names[split]: n for split, n in manifest["splits"].items()} == {
