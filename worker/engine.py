@@ -20,7 +20,8 @@ from app.archive.layout import index_key, pair_names, segment_key
 from app.archive.segment import PairRecord, SegmentWriter, dump_index
 from app.jobs.leases import Claim
 from app.storage import Storage
-from models.sampling import Pair, PairSampler, pair_seed
+from models.sampling import Pair, PairSampler
+from worker.drawing import draw_pairs
 from worker.png import encode_map, encode_photograph
 
 ENCODERS = min(8, os.cpu_count() or 1)
@@ -96,12 +97,10 @@ def _write_pairs(
     records: list[PairRecord] = []
     waiting: deque[Future[PairRecord]] = deque()
     most_waiting = BATCHES_AHEAD * sampler.batch_size
-    end = claim.first + claim.count
+    indices = range(claim.first, claim.first + claim.count)
     with ThreadPoolExecutor(ENCODERS) as encoders, ThreadPoolExecutor(1) as writer:
-        for first in range(claim.first, end, sampler.batch_size):
-            batch = range(first, min(first + sampler.batch_size, end))
-            pairs = sampler.sample([pair_seed(claim.request["seed"], index) for index in batch])
-            for index, pair in zip(batch, pairs, strict=True):
+        for batch in draw_pairs(sampler, claim.request, indices):
+            for index, pair in batch:
                 waiting.append(writer.submit(write, index, encoders.submit(encode_pair, pair)))
             while waiting and (waiting[0].done() or len(waiting) > most_waiting):
                 records.append(waiting.popleft().result())
