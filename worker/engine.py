@@ -8,9 +8,11 @@ import os
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,29 @@ def environment_of(sampler: PairSampler) -> dict[str, str]:
     }
 
 
+class StageClock:
+    """Adds up how long each stage was at work. The stages' threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._seconds = {"generate": 0.0, "encode": 0.0, "upload": 0.0}
+
+    @contextmanager
+    def at(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.add(stage, time.monotonic() - started)
+
+    def add(self, stage: str, seconds: float) -> None:
+        with self._lock:
+            self._seconds[stage] += seconds
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What each stage would have taken alone: the encoders share their work."""
+        return self._seconds | {"encode": self._seconds["encode"] / ENCODERS}
+
+
 def run_shard(
     claim: Claim, sampler: PairSampler, storage: Storage, report: Callable[[int], None]
 ) -> dict[str, Any]:
@@ -65,19 +90,23 @@ def run_shard(
     ``report`` gets the number of pairs written, between batches, and may raise to stop the work;
     then nothing is left in storage.
     """
-    started, environment = time.monotonic(), environment_of(sampler)
+    started, environment, clock = time.monotonic(), environment_of(sampler), StageClock()
     segment, index = (key(claim.job_id, claim.ordinal) for key in (segment_key, index_key))
     with storage.write(segment) as file:
         writer = SegmentWriter(file)
-        records = _write_pairs(claim, sampler, writer, report)
+        records = _write_pairs(claim, sampler, writer, clock, report)
         report(len(records))
+        written = time.monotonic()
     with storage.write(index) as file:
         file.write(dump_index(environment, records))
+    ended = time.monotonic()
+    clock.add("upload", ended - written)
     return {
         "segment_key": segment,
         "index_key": index,
         "bytes": writer.size,
-        "seconds": time.monotonic() - started,
+        "seconds": ended - started,
+        "stage_seconds": clock.seconds,
         "environment": environment,
     }
 
@@ -86,22 +115,32 @@ def _write_pairs(
     claim: Claim,
     sampler: PairSampler,
     segment: SegmentWriter,
+    clock: StageClock,
     report: Callable[[int], None],
 ) -> list[PairRecord]:
+    def encode(pair: Pair) -> EncodedPair:
+        with clock.at("encode"):
+            return encode_pair(pair)
+
     def write(index: int, encoding: Future[EncodedPair]) -> PairRecord:
         pair = encoding.result()
         names = pair_names(index, claim.request)
-        entries = map(segment.add, names, (pair.image, pair.label, pair.mask))
-        return PairRecord(index, pair.seed, pair.vessel_share, *entries)
+        with clock.at("upload"):
+            entries = map(segment.add, names, (pair.image, pair.label, pair.mask))
+            return PairRecord(index, pair.seed, pair.vessel_share, *entries)
 
     records: list[PairRecord] = []
     waiting: deque[Future[PairRecord]] = deque()
     most_waiting = BATCHES_AHEAD * sampler.batch_size
-    indices = range(claim.first, claim.first + claim.count)
+    draws = draw_pairs(sampler, claim.request, range(claim.first, claim.first + claim.count))
     with ThreadPoolExecutor(ENCODERS) as encoders, ThreadPoolExecutor(1) as writer:
-        for batch in draw_pairs(sampler, claim.request, indices):
+        while True:
+            with clock.at("generate"):
+                batch = next(draws, None)
+            if batch is None:
+                break
             for index, pair in batch:
-                waiting.append(writer.submit(write, index, encoders.submit(encode_pair, pair)))
+                waiting.append(writer.submit(write, index, encoders.submit(encode, pair)))
             while waiting and (waiting[0].done() or len(waiting) > most_waiting):
                 records.append(waiting.popleft().result())
             report(len(records))

@@ -12,9 +12,9 @@ import torch
 from app.archive.pack import ArchiveError, discard_segments, pack
 from app.database import Database, open_database
 from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
-from app.jobs.tables import ItemKind
+from app.jobs.tables import ItemKind, Job
 from app.settings import Settings, get_settings
-from app.storage import Storage, StorageKeyError, open_storage
+from app.storage import Storage, StorageKeyError, job_prefix, open_storage
 from models.devices import keep_freed_memory
 from worker.engine import run_shard
 from worker.heartbeat import Heartbeat, Interrupted
@@ -69,13 +69,15 @@ class Worker:
         except Exception as error:
             code, detail = explain(error)
             logger.exception("failed %s: %s", name, code)
-            fail(self._db, claim, code, detail)
+            if not fail(self._db, claim, code, detail):
+                self._take_back(claim)
         else:
             if complete(self._db, claim, result):
                 logger.info("finished %s", name)
                 self._tidy(claim)
             else:
                 logger.info("finished %s, but the lease was lost", name)
+                self._take_back(claim)
         return True
 
     def _run(self, claim: Claim, report: Callable[[int], None]) -> dict[str, Any]:
@@ -99,6 +101,18 @@ class Worker:
             "bytes": archive.bytes,
             "manifest_sha256": archive.manifest_sha256,
         }
+
+    def _take_back(self, claim: Claim) -> None:
+        """Removes what was written, lease lost, after the one who would have removed it did so."""
+        with self._db.read() as session:
+            job = session.get_one(Job, claim.job_id)
+        try:
+            if job.purged_at is not None:
+                self._storage.delete_prefix(job_prefix(job.id))
+            elif job.archive_key is not None:
+                discard_segments(self._storage, job.id, shard_number(claim))
+        except OSError:
+            logger.exception("could not remove what is left of %s", job.id)
 
     def _tidy(self, claim: Claim) -> None:
         if claim.kind == ItemKind.PACK:

@@ -47,14 +47,15 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     """The estimate of every unfinished job, in the order in which they are worked on.
 
     All workers share the work: a job takes what is ahead of it and what is left of it, divided by
-    the number of items that are worked on now.
+    the number of shards that are made now.
     """
     jobs = session.scalars(
         select(Job).where(Job.status.in_(ACTIVE)).order_by(Job.created_at, Job.id)
     ).all()
     begun = [job.id for job in jobs if job.status != JobStatus.QUEUED]
     done = pairs_done(session, begun, ItemKind.SHARD)
-    leased = session.scalar(select(func.count()).where(Item.state == ItemState.LEASED))
+    making = (Item.state == ItemState.LEASED) & (Item.kind == ItemKind.SHARD)
+    leased = session.scalar(select(func.count()).where(making))
     workers = max(1, leased or 0)
     costs: dict[tuple[str, int], PairCost | None] = {}
     estimates = {}

@@ -120,6 +120,17 @@ class Progress(BaseModel):
     packaged: int
 
 
+class Rates(BaseModel):
+    """Pairs a second that each stage could make if it were alone, from the finished shards.
+
+    The stages overlap: a worker is as fast as the slowest of them.
+    """
+
+    generate: float = Field(description="The networks.")
+    encode: float = Field(description="Image compression, on all its threads.")
+    upload: float = Field(description="Hashing, and writing to the storage.")
+
+
 class Estimate(BaseModel):
     seconds_left: float | None = Field(description="Until the archive is there, if it will be.")
     queue_position: int | None = Field(
@@ -183,6 +194,7 @@ class Dataset(BaseModel):
     status: JobStatus
     request: DatasetRequest
     progress: Progress
+    rates: Rates | None = Field(description="Null until the first pairs are there.")
     estimate: Estimate
     archive: Archive | None = Field(
         description="Null until there is one: of all pairs, or of those finished when the job was "

@@ -16,6 +16,7 @@ from app.datasets.schemas import (
     JobError,
     Links,
     Progress,
+    Rates,
     Timestamps,
     WebhookReport,
 )
@@ -44,6 +45,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
                 generated=generated.get(job.id, 0),
                 packaged=packaged.get(job.id, 0),
             ),
+            rates=_rates(job),
             estimate=estimates.get(job.id)
             or Estimate(seconds_left=None, queue_position=None, bytes=job.archive_bytes),
             archive=_archive(job),
@@ -70,6 +72,18 @@ def retry_after(dataset: Dataset) -> int | None:
 def tag_of(body: str) -> str:
     """Names this very document: 32 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(body.encode()).hexdigest()[:32]
+
+
+def _rates(job: Job) -> Rates | None:
+    if job.stage_seconds is None:
+        return None
+    pairs = job.stage_seconds["pairs"]
+    return Rates(
+        **{
+            stage: round(pairs / max(job.stage_seconds[stage], 1e-6), 2)
+            for stage in Rates.model_fields
+        }
+    )
 
 
 def _archive(job: Job) -> Archive | None:

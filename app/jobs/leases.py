@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock, utc_now
 from app.database import Database
-from app.jobs.rates import record_rate
+from app.jobs.rates import add_stages, record_rate
 from app.jobs.states import end_lease, is_wanted, lock_job, settle
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
 from app.jobs.usage import record_usage
@@ -143,7 +143,7 @@ def renew(
 def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = utc_now) -> bool:
     """Note the item as done, and in the same transaction what follows from it for the job.
 
-    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, environment``; of the packing:
+    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment``; of the packing:
     ``archive_key, bytes, manifest_sha256``. Returns False, and changes nothing, if the lease is no longer
     the claim's.
     """
@@ -157,6 +157,7 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         item.result = result
         if item.kind == ItemKind.SHARD:
             job.environment = job.environment or result["environment"]
+            job.stage_seconds = add_stages(job.stage_seconds, item.count, result["stage_seconds"])
             record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif is_wanted(job, item.kind):
@@ -169,16 +170,19 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         return True
 
 
-def fail(db: Database, claim: Claim, code: str, detail: str, clock: Clock = utc_now) -> None:
+def fail(db: Database, claim: Claim, code: str, detail: str, clock: Clock = utc_now) -> bool:
     """Note a failed attempt: the item becomes ready again, or after its last attempt the job fails.
 
-    ``code`` is a short word for programs, ``detail`` a sentence for people.
+    ``code`` is a short word for programs, ``detail`` a sentence for people. Returns False, and changes
+    nothing, if the lease is no longer the claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
         item = _current_item(session, claim)
-        if item is not None:
-            note_failure(session, job, item, {"code": code, "detail": detail}, clock())
+        if item is None:
+            return False
+        note_failure(session, job, item, {"code": code, "detail": detail}, clock())
+        return True
 
 
 def release(db: Database, claim: Claim, clock: Clock = utc_now) -> None:

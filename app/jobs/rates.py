@@ -1,5 +1,6 @@
 """What a pair costs in seconds and bytes, learned from the shards that were made."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -38,3 +39,11 @@ def record_rate(
             },
         )
     )
+
+
+def add_stages(
+    total: Mapping[str, float] | None, pairs: int, seconds: Mapping[str, float]
+) -> dict[str, float]:
+    """The sum over a job's finished shards, with one more of ``pairs`` pairs in it."""
+    shard = {"pairs": pairs, **seconds}
+    return shard if total is None else {name: total[name] + shard[name] for name in shard}

@@ -84,6 +84,8 @@ class Job(Base):
     archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
     manifest_sha256: Mapped[str | None] = mapped_column(String(64))
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # What the finished shards took, summed: {"pairs": 64, "generate": 5.1, ...}, in seconds.
+    stage_seconds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     order_digest: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the order as sent

@@ -17,6 +17,7 @@ from app.jobs.orders import create_job
 from app.jobs.tables import Item, Job
 from app.main import create_app
 from app.settings import Settings
+from tests.app.making import STAGE_SECONDS
 from tests.app.packages import write_package
 from tests.conftest import Parts
 
@@ -87,6 +88,7 @@ def result_of(claim: Claim) -> dict[str, Any]:
         "index_key": f"jobs/{claim.job_id}/shards/{claim.ordinal:06d}.index",
         "bytes": 100 * claim.count,
         "seconds": 0.5 * claim.count,
+        "stage_seconds": STAGE_SECONDS,
         "environment": {"torch": "2.13.0", "device": "cpu"},
     }
 

@@ -13,6 +13,7 @@ from app.jobs.leases import Claim, claim_next, complete, finished_shards
 from tests.app.packages import manifest
 
 ENVIRONMENT = {"torch": "2.13.0", "device": "cpu"}
+STAGE_SECONDS = {"generate": 0.4, "encode": 0.1, "upload": 0.02}  # of a shard
 KINDS = ("image", "label", "mask")
 
 
@@ -73,5 +74,6 @@ def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
         "index_key": index_key(job_id, ordinal),
         "bytes": segment.size,
         "seconds": 0.1 * claim.count,
+        "stage_seconds": STAGE_SECONDS,
         "environment": ENVIRONMENT,
     }

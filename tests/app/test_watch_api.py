@@ -37,6 +37,7 @@ def test_progress_from_order_to_archive(api: TestClient, services: Services, ord
         "queue_position": None,
         "bytes": job["archive"]["bytes"],
     }
+    assert job["rates"] == {"generate": 10, "encode": 40, "upload": 200}  # as both shards say
     times = job["timestamps"]
     reached = [times[name] for name in ("queued", "running", "packaging", "succeeded")]
     assert reached == sorted(reached)

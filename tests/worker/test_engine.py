@@ -40,7 +40,9 @@ def test_pairs_are_those_of_the_sampler(
             png = read_pair(storage, claim.job_id, 4, index, which, None)
             np.testing.assert_array_equal(decode(png), getattr(pair, which))
     assert result["bytes"] == storage.size(result["segment_key"])
-    assert result["seconds"] > 0
+    stages = result["stage_seconds"]
+    assert set(stages) == {"generate", "encode", "upload"}
+    assert all(0 < seconds < result["seconds"] for seconds in stages.values())
 
 
 def test_index(claim: Claim, sampler: PairSampler, storage: Storage) -> None:

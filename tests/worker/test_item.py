@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import select
 
 from app.database import Database
-from app.jobs.leases import Claim, claim_next, release
-from app.jobs.orders import create_job, request_cancel
-from app.jobs.tables import Item, Job
+from app.jobs.leases import Claim, release
+from app.jobs.orders import create_job, request_cancel, request_delete
+from app.jobs.sweep import sweep
+from app.jobs.tables import Item, Job, Usage
 from app.settings import Settings
 from app.storage import Storage
 from models.package import MANIFEST, VESSEL_WEIGHTS, ModelPackage
+from worker.engine import run_shard
 from worker.item import BUG, Worker, explain, shard_number
 
 Order = dict[str, Any]
@@ -163,19 +165,54 @@ def test_bug_tells_users_nothing_of_its_inside(
     assert "secret inside" in caplog.text
 
 
-def test_result_of_a_lost_lease_does_not_count(
-    worker: Worker, db: Database, order: Order, monkeypatch: pytest.MonkeyPatch
+def test_item_delivered_twice_has_one_effect(
+    worker: Worker,
+    settings: Settings,
+    db: Database,
+    storage: Storage,
+    order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = create_job(db, **order)
+    another = Worker(settings, db, storage)
+    archives: list[bytes] = []
+
+    def lose_the_lease(claim: Claim, *others: Any) -> dict[str, Any]:
+        monkeypatch.undo()
+        release(db, claim)
+        finish(another)
+        archives.append(storage.read(job_of(db, job_id).archive_key))
+        return run_shard(claim, others[0], storage, lambda pairs: None)
+
+    monkeypatch.setattr("worker.item.run_shard", lose_the_lease)
+    before = storage.list()
+    assert worker.work()
+    job = job_of(db, job_id)
+    assert (job.status, job.stage_seconds["pairs"]) == ("succeeded", 10)
+    assert archives == [storage.read(job.archive_key)]
+    assert not any(key.endswith(".segment") for key in storage.list())
+    with db.read() as session:
+        assert session.scalar(select(Usage.pairs)) == 10
+
+    request_delete(db, job_id)
+    sweep(db, storage)
+    assert storage.list() == before
+
+
+def test_item_delivered_after_its_job_was_removed(
+    worker: Worker, db: Database, storage: Storage, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = create_job(db, **order)
 
-    def lose_the_lease(claim: Claim, *_: object) -> dict[str, Any]:
+    def lose_the_lease(claim: Claim, *others: Any) -> dict[str, Any]:
         release(db, claim)
-        assert claim_next(db, "another") is not None
-        return {"segment_key": "", "index_key": "", "bytes": 1, "seconds": 1, "environment": {}}
+        request_delete(db, job_id)
+        assert sweep(db, storage).purged == 1
+        return run_shard(claim, others[0], storage, lambda pairs: None)
 
     monkeypatch.setattr("worker.item.run_shard", lose_the_lease)
     assert worker.work()
-    assert states(db, job_id)[0] == "leased"
+    assert storage.list() == []
 
 
 def test_shard_number(claim: Claim) -> None:
