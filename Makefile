@@ -8,10 +8,10 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench load lint train openapi clean
+.PHONY: help run demo test bench estimates load lint train openapi clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # torch is installed first and by its exact version, so that a CPU build at hand is taken.
 $(READY): pyproject.toml constraints.txt
@@ -31,6 +31,9 @@ test: $(READY) ## every test, with real servers and processes
 
 bench: $(READY) ## pairs a second of the service against the bare sampling loop, ms a stage
 	$(BIN)/python -m bench $(ARGS)
+
+estimates: $(READY) ## how right seconds_left is, on two orders
+	$(BIN)/python -m bench.estimates $(ARGS)
 
 load: $(READY) ## times of 200 status requests a second beside a running order
 	$(BIN)/python -m bench.polling $(ARGS)
