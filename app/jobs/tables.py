@@ -38,6 +38,11 @@ class JobKind(StrEnum):
     DATASET = "dataset"
     UPLOAD = "upload"
 
+    @property
+    def noun(self) -> str:
+        """What users know it as."""
+        return "data set" if self is JobKind.DATASET else self.value
+
 
 class ItemKind(StrEnum):
     SHARD = "shard"
