@@ -13,12 +13,11 @@ from app.datasets.schemas import (
     DatasetRequest,
     DeliveryReport,
     Estimate,
-    JobError,
     Links,
     Progress,
-    Timestamps,
     WebhookReport,
 )
+from app.jobs.schemas import JobError, Timestamps
 from app.jobs.tables import ACTIVE, ENDED, Delivery, DeliveryState, ItemKind, Job, JobStatus
 from app.registry.service import Registry
 

@@ -57,7 +57,9 @@ def test_what_has_no_partner_is_told() -> None:
 
 
 def test_the_longest_name_that_fits_decides() -> None:
-    found = recognise_pairs(["images/1.png", "images/1_2.png", "labels/1_2_x.png", "labels/1_x.png"])
+    found = recognise_pairs(
+        ["images/1.png", "images/1_2.png", "labels/1_2_x.png", "labels/1_x.png"]
+    )
     assert [pair.label for pair in found.pairs] == ["labels/1_x.png", "labels/1_2_x.png"]
 
 
