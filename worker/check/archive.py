@@ -7,7 +7,7 @@ import io
 import re
 import stat
 import zipfile
-import zlib
+from pathlib import PurePosixPath
 from typing import Any
 
 from app.storage import Storage
@@ -29,11 +29,15 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
 class StoredFile(io.RawIOBase):
-    """A stored object as a file that can be read anywhere."""
+    """A stored object as a file that can be read anywhere.
+
+    ``failure`` is what the storage has raised: zipfile would take it for a fault of the zip.
+    """
 
     def __init__(self, storage: Storage, key: str) -> None:
         self._storage, self._key = storage, key
-        self._size, self._place = storage.size(key), 0
+        self.size, self._place = storage.size(key), 0
+        self.failure: Exception | None = None
 
     def readable(self) -> bool:
         return True
@@ -45,17 +49,21 @@ class StoredFile(io.RawIOBase):
         return self._place
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.size}[whence]
         if place < 0:
             raise OSError("a place before the start of the file")
         self._place = place
         return place
 
     def readinto(self, buffer: Any) -> int:
-        length = min(len(buffer), self._size - self._place)
+        length = min(len(buffer), self.size - self._place)
         if length <= 0:
             return 0
-        data = self._storage.read(self._key, self._place, length)
+        try:
+            data = self._storage.read(self._key, self._place, length)
+        except Exception as error:
+            self.failure = error
+            raise
         buffer[: len(data)] = data
         self._place += len(data)
         return len(data)
@@ -81,10 +89,14 @@ class UploadedZip:
     """
 
     def __init__(self, storage: Storage, key: str) -> None:
-        file = _Buffered(StoredFile(storage, key), CHUNK)
+        self._file = StoredFile(storage, key)
         try:
-            self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            self._zip = zipfile.ZipFile(_Buffered(self._file, CHUNK))
+        except (UploadFault, MemoryError):
+            raise
+        except Exception as error:  # of any class: the bytes may be anything
+            if self._file.failure:
+                raise self._file.failure from error
             raise _not_a_zip(storage.read(key, 0, 4), error) from error
         entries = self._zip.infolist()
         if len(entries) > MOST_FILES:
@@ -94,10 +106,11 @@ class UploadedZip:
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             _check_entry(entry)
-            if entry.filename in self._entries:
-                raise UploadFault("duplicate_name", f"{entry.filename} is in the zip twice.")
-            self._entries[entry.filename] = entry
-        _check_sizes(entries)
+            name = str(PurePosixPath(entry.filename))  # ./a.png is a.png
+            if name in self._entries:
+                raise UploadFault("duplicate_name", f"{name} is in the zip twice.")
+            self._entries[name] = entry
+        self._check_sizes()
 
     @property
     def files(self) -> list[str]:
@@ -118,9 +131,25 @@ class UploadedZip:
             with self._zip.open(entry) as file:
                 while piece := file.read(CHUNK):
                     pieces.append(piece)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
+            if self._file.failure:
+                raise self._file.failure from error
             raise FileFault("damaged", f"damaged within the zip: {error}") from error
         return b"".join(pieces)
+
+    def _check_sizes(self) -> None:
+        packed = sum(entry.compress_size for entry in self._entries.values())
+        unpacked = sum(entry.file_size for entry in self._entries.values())
+        if packed > self._file.size:
+            raise UploadFault("zip_bomb", "Files of the zip share their bytes: no honest zip's do.")
+        if unpacked > LARGEST_TOTAL:
+            raise UploadFault(
+                "too_large_unpacked",
+                f"The zip has {unpacked} bytes unpacked; it may have {LARGEST_TOTAL}.",
+            )
+        _check_ratio("The zip", unpacked, packed)
 
 
 def _not_a_zip(start: bytes, error: Exception) -> UploadFault:
@@ -155,16 +184,6 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
             f"{name} has {entry.file_size} bytes unpacked; a file may have {LARGEST_FILE}.",
         )
     _check_ratio(name, entry.file_size, entry.compress_size)
-
-
-def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
-    total = sum(entry.file_size for entry in entries)
-    if total > LARGEST_TOTAL:
-        raise UploadFault(
-            "too_large_unpacked",
-            f"The zip has {total} bytes unpacked; it may have {LARGEST_TOTAL}.",
-        )
-    _check_ratio("The zip", total, sum(entry.compress_size for entry in entries))
 
 
 def _check_ratio(what: str, unpacked: int, packed: int) -> None:
