@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.storage import Storage
 from app.uploads.pictures import Which, read_picture, read_record, report_key, zip_key
 from app.uploads.schemas import Report
-from tests.worker.zips import SIDE, Pixels, disc, maps, pack, pairs, photograph, picture, vessels
+from tests.zips import SIDE, Pixels, disc, maps, pack, pairs, photograph, picture, vessels
 from worker.check.archive import LARGEST_DIRECTORY, MOST_FILES, RATIO_FROM
 from worker.item import Worker
 
