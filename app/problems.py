@@ -55,6 +55,12 @@ METHOD_NOT_ALLOWED = ProblemType(
     "This path does not have this method",
     "The header 'Allow' names the methods that the path has.",
 )
+BODY_STALLED = ProblemType(
+    "body-stalled",
+    408,
+    "The body did not go on",
+    "Nothing of the upload has come for a while, and what had come is removed. Send it again.",
+)
 NOT_READY = ProblemType(
     "not-ready",
     409,
@@ -151,6 +157,7 @@ PROBLEM_TYPES = (
     INSUFFICIENT_SCOPE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    BODY_STALLED,
     NOT_READY,
     IDEMPOTENCY_KEY_SPENT,
     EXPIRED,

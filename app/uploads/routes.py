@@ -13,6 +13,7 @@ from app.deps import Services, ServicesDep, require_zip
 from app.jobs.tables import ENDED, JobKind, JobStatus
 from app.openapi import Responses, header, problems
 from app.problems import (
+    BODY_STALLED,
     EXPIRED,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
@@ -64,7 +65,9 @@ ZIP = {
     status_code=202,
     response_model=Upload,
     summary="Upload maps or pairs",
-    responses=problems(TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, RATE_LIMIT_EXCEEDED)
+    responses=problems(
+        BODY_STALLED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, RATE_LIMIT_EXCEEDED
+    )
     | {
         202: {
             "description": "Taken, and to be checked",

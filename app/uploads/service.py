@@ -1,5 +1,6 @@
 """Uploads: taking one in, showing what its check has found, its pictures, deleting it."""
 
+from asyncio import timeout
 from collections.abc import AsyncIterator
 
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
@@ -12,12 +13,13 @@ from app.deps import Services
 from app.errors import ProblemError, expired, not_found, not_ready
 from app.jobs.orders import create_upload, new_upload_id, request_delete
 from app.jobs.tables import Job, JobKind, JobStatus
-from app.problems import TOO_LARGE
+from app.problems import BODY_STALLED, TOO_LARGE
 from app.storage import StorageKeyError, job_prefix
 from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
 from app.uploads.schemas import Contents, Report
 
 PIECE = 1 << 20  # bytes that are gathered before they are written
+LONGEST_SILENCE = 60  # seconds
 
 
 async def take_upload(
@@ -29,7 +31,7 @@ async def take_upload(
     is too long.
 
     Raises:
-        ProblemError: the body is too long.
+        ProblemError: the body is too long, or does not go on.
         starlette.requests.ClientDisconnect: it broke off.
     """
     upload_id = new_upload_id()
@@ -71,10 +73,20 @@ def _create_job(
 
 
 async def _pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The body again, in pieces that are worth a thread's while."""
+    """The body again, in pieces that are worth a thread's while.
+
+    Raises:
+        ProblemError: nothing has come for a while; a connection may be dead without a sign of it.
+    """
     gathered = bytearray()
-    async for some in body:
-        gathered += some
+    while True:
+        try:
+            async with timeout(LONGEST_SILENCE):
+                gathered += await anext(body)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise ProblemError(BODY_STALLED, f"Nothing has come for {LONGEST_SILENCE} s.") from None
         if len(gathered) >= PIECE:
             yield bytes(gathered)
             gathered.clear()

@@ -22,6 +22,7 @@ from app.jobs.sweep import sweep
 from app.jobs.tables import Item, Job
 from app.main import create_app
 from app.settings import Access, Settings
+from app.uploads import service
 from tests.app.callers import Headers, caller
 from tests.app.making import make_items
 from tests.app.problems import parameters, problem
@@ -236,6 +237,18 @@ def test_an_upload_that_breaks_off_leaves_nothing(settings: Settings, tmp_path: 
     services = app.state.services
     assert (rows(services), leftovers(services)) == (0, [])
     assert not list(tmp_path.glob("storage/jobs/*"))
+
+
+def test_an_upload_that_does_not_go_on_is_given_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LONGEST_SILENCE", 0.2)
+    app = create_app(settings)
+    with serve(app) as address, begin(address, 64 << 20) as connection:
+        connection.sendall(bytes(1000))
+        assert connection.recv(12) == b"HTTP/1.1 408"
+    services = app.state.services
+    assert (rows(services), leftovers(services)) == (0, [])
 
 
 @pytest.mark.parametrize("parts", ["embedded"], indirect=True)

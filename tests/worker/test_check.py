@@ -90,6 +90,43 @@ def test_maps_have_a_field_only_where_a_mask_gives_one(check: Check, storage: St
     np.testing.assert_array_equal(found.pixels(1, "mask"), 255 * disc())
 
 
+def given_out() -> dict[str, dict[str, bytes]]:
+    """A pair in the files and formats of each data set."""
+    photo, label, mask = photograph(), picture(vessels(), "GIF"), picture(disc(), "GIF")
+    return {
+        "DRIVE": {
+            "DRIVE/training/images/21_training.tif": picture(photo, "TIFF"),
+            "DRIVE/training/1st_manual/21_manual1.gif": label,
+            "DRIVE/training/mask/21_training_mask.gif": mask,
+        },
+        "HRF": {
+            "images/01_dr.JPG": picture(photo, "JPEG"),
+            "manual1/01_dr.tif": picture(vessels(), "TIFF"),
+            "mask/01_dr_mask.tif": picture(np.dstack([255 * disc().astype(np.uint8)] * 3), "TIFF"),
+        },
+        "CHASE_DB1": {
+            "Image_01L.jpg": picture(photo, "JPEG"),
+            "Image_01L_1stHO.png": picture(vessels()),
+            "Image_01L_2ndHO.png": picture(vessels(3)),
+        },
+        "STARE": {
+            "im0001.ppm": picture(photo, "PPM"),
+            "im0001.ah.ppm": picture(vessels(), "PPM"),
+            "im0001.vk.ppm": picture(vessels(3), "PPM"),
+        },
+    }
+
+
+@embedded
+@pytest.mark.parametrize("data_set", given_out())
+def test_data_sets_are_taken_as_they_are_given_out(check: Check, data_set: str) -> None:
+    found = check("pairs", pack(given_out()[data_set]))
+    assert (found.job.count, found.refused) == (1, [])
+    np.testing.assert_array_equal(found.pixels(0, "label"), 255 * vessels())
+    lossy = np.abs(found.pixels(0, "image").astype(int) - photograph())
+    assert lossy.mean() < 8
+
+
 @embedded
 def test_litter_and_notes_are_ignored_and_told(check: Check) -> None:
     litter = {
@@ -216,6 +253,13 @@ def png_of_size(width: int, height: int) -> bytes:
     return bytes(png)
 
 
+def of_scans(scans: int) -> bytes:
+    """A JPEG of so many scans, the last ones empty."""
+    jpeg = picture(vessels(2), "JPEG")
+    scan = jpeg.index(b"\xff\xda")
+    return jpeg[:-2] + jpeg[scan : scan + 10] * (scans - 1) + jpeg[-2:]
+
+
 def coloured() -> Pixels:
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
     pixels[vessels()] = (255, 0, 0)
@@ -234,12 +278,13 @@ FAULTS = {
     "too many pixels": ("x.png", png_of_size(8192, 4097), "too_many_pixels"),
     "far too many pixels": ("x.png", png_of_size(100_000, 100_000), "too_many_pixels"),
     "too few pixels": ("x.png", picture(vessels()[:16]), "too_few_pixels"),
+    "bomb by scans": ("x.jpg", of_scans(101), "jpeg_bomb"),
     "nested zip": ("x.zip", WHOLE, "nested_archive"),
     "nested tar": ("x.tar.gz", b"", "nested_archive"),
-    "black": ("x.png", picture(np.zeros((SIDE, SIDE), bool)), "empty_label"),
-    "white": ("x.png", picture(np.ones((SIDE, SIDE), bool)), "empty_label"),
-    "in colour": ("x.png", picture(coloured()), "colour_label"),
-    "photograph in colour": ("x.png", picture(photograph()), "colour_label"),
+    "black": ("x.png", picture(np.zeros((SIDE, SIDE), bool)), "empty"),
+    "white": ("x.png", picture(np.ones((SIDE, SIDE), bool)), "empty"),
+    "in colour": ("x.png", picture(coloured()), "in_colour"),
+    "photograph in colour": ("x.png", picture(photograph()), "in_colour"),
     "photograph in grey": ("x.png", picture(NOISE), "not_a_label"),
     "mask": ("x.png", picture(np.arange(SIDE) % 2 * np.ones((SIDE, 1)) > 0.5), "not_a_label"),
     "dark surround": ("x.png", picture(SURROUNDED), "dark_surround"),
@@ -278,7 +323,7 @@ SMALL = picture(vessels()[:, :60])
 IN_PAIRS = {
     "label of another size": ({"labels/1.png": SMALL}, "labels/1.png", "size_mismatch"),
     "mask of another size": ({"masks/1.png": SMALL}, "masks/1.png", "size_mismatch"),
-    "mask of nothing": ({"masks/1.png": picture(BLACK)}, "masks/1.png", "empty_label"),
+    "mask of nothing": ({"masks/1.png": picture(BLACK)}, "masks/1.png", "empty"),
     "photograph cut off": (
         {"images/1.png": pairs()["images/1.png"][:99]},
         "images/1.png",

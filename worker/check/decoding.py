@@ -19,6 +19,8 @@ SMALLEST_SIDE = 32  # pixels
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras fill of the 16 in a file
 ORIENTATION = 0x0112  # EXIF
 SIXTEEN_BIT = re.compile(";16|65535")  # in Pillow's words for how the pixels are stored
+START_OF_SCAN = b"\xff\xda"  # a marker of JPEG; within its data the first byte is followed by 0
+MOST_SCANS = 100  # each is a pass over the whole picture, and can be a few bytes long
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 NEARLY_GREY = 24  # between the channels of a grey picture that JPEG has passed through
 COLOURED_SHARE = 0.001
@@ -60,6 +62,11 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         raise FileFault(
             "not_a_picture", f"not a picture{what}; what is read: {', '.join(FORMATS)}"
         ) from None
+    if data.count(START_OF_SCAN) > MOST_SCANS and picture.format in ("JPEG", "MPO"):
+        raise FileFault(
+            "jpeg_bomb",
+            f"a JPEG of more than {MOST_SCANS} scans; cameras and programs write a dozen",
+        )
     width, height = picture.size
     if width * height > MOST_PIXELS:
         raise FileFault("too_many_pixels", _too_many(f"{width} x {height}"))
@@ -101,8 +108,8 @@ def as_grey(picture: Image.Image, note: Note) -> NDArray[np.uint8]:
     coloured = float(np.mean(most - least > NEARLY_GREY))
     if coloured > COLOURED_SHARE:
         raise FileFault(
-            "colour_label",
-            f"has colours over {coloured:.1%} of its area; a label map is black and white",
+            "in_colour",
+            f"colours over {coloured:.1%} of its area; a label map or mask is black and white",
         )
     return most
 

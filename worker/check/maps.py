@@ -37,7 +37,7 @@ def vessels_of(grey: NDArray[np.uint8], field: Map | None, note: Note) -> Map:
                 "a mask of the field of view",
             )
     if not within.any():
-        raise FileFault("empty_label", "no vessels: all of it is background")
+        raise FileFault("empty", "no vessels: all of it is background")
     share = float(within.mean())
     if share > MOST_VESSEL:
         raise FileFault(
@@ -84,7 +84,7 @@ def _two_values(grey: NDArray[np.uint8], note: Note) -> Map:
     levels = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
     low, high = int(levels[0]), int(levels[-1])
     if low == high:
-        raise FileFault("empty_label", f"one value only ({low}); expected vessels and background")
+        raise FileFault("empty", f"one value only ({low}); a label map or mask has two")
     if len(levels) == 2:
         if (low, high) != (0, 255):
             note(f"values {low} and {high} to 0 and 255")
@@ -94,7 +94,8 @@ def _two_values(grey: NDArray[np.uint8], note: Note) -> Map:
     if between > MOST_GREY:
         raise FileFault(
             "not_a_label",
-            f"grey over {between:.0%} of its area: looks like a photograph; a label map has two values",
+            f"grey over {between:.0%} of its area: looks like a photograph; a label map or "
+            "mask has two values",
         )
     threshold = (low + high) / 2
     note(f"{len(levels)} grey values cut at half, {threshold:g}: soft edges made hard")
