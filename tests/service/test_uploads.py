@@ -11,7 +11,7 @@ import pytest
 from app.client import ENDED
 from tests.service.running import RunningService
 from tests.waiting import wait_until
-from tests.worker.test_check import REFUSED
+from tests.worker.test_check_archive import REFUSED
 from tests.zips import maps, pack, pairs
 
 LONG = 256 << 20  # bytes
