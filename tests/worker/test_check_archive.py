@@ -1,6 +1,7 @@
 """Zips that anyone may have made: refused as a whole, or but for a file, and always by name."""
 
 import io
+import random
 import stat
 import struct
 import zipfile
@@ -130,3 +131,31 @@ def test_a_file_that_cannot_be_unpacked_is_named(
     found = check("maps", data)
     assert found.refused == [(file, code)]
     assert found.job.count == len(zipfile.ZipFile(io.BytesIO(data)).namelist()) - 1
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """The bytes with a few changed, taken out or put in."""
+    changed = bytearray(data)
+    for _ in range(chance.choice((1, 2, 8))):
+        place = chance.randrange(len(changed))
+        with_what = chance.choice((b"\0", b"\xff", chance.randbytes(1), chance.randbytes(4), b""))
+        changed[place : place + chance.choice((0, 1, 4))] = with_what
+    return bytes(changed)
+
+
+@embedded
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_comes_a_check_ends_with_a_report(check: Check, seed: int) -> None:
+    chance = random.Random(seed)
+    formats = {"a.png": "PNG", "b.tif": "TIFF", "c.gif": "GIF", "d.ppm": "PPM", "e.jpg": "JPEG"}
+    good = {name: picture(vessels(n), end) for n, (name, end) in enumerate(formats.items())}
+    for _ in range(20):
+        inside = pack({name: damaged(data, chance) for name, data in good.items()})
+        for data in (inside, damaged(pack(good), chance)):
+            found = check("maps", data)
+            told = len(found.report.used) + len(found.report.refused)
+            if found.job.status == "succeeded":
+                assert found.job.count == len(found.report.used) > 0
+                assert told <= len(good)
+            else:
+                assert found.job.error["code"] not in ("internal_error", "out_of_memory")
