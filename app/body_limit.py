@@ -3,17 +3,20 @@
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST_BODY = 64 << 10  # bytes; the service takes only small JSON documents
+LARGEST_BODY = 64 << 10  # bytes; but for uploads the service takes only small JSON documents
 
 
 class BodyLimit:
     """Stops reading a body, and with it the request, once it is longer than the limit.
 
+    ``streamed`` is the path whose route reads its body piece by piece, with a limit of its own.
+
     (FastAPI has a ``max_body_size``, but answers with plain text where a length was announced.)
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, streamed: str) -> None:
         self.app = app
+        self.streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = 0
@@ -22,7 +25,7 @@ class BodyLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > LARGEST_BODY:
+            if read > LARGEST_BODY and scope["path"] != self.streamed:
                 raise HTTPException(413, f"The body may have {LARGEST_BODY} bytes.")
             return message
 

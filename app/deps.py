@@ -46,12 +46,19 @@ def _get_services(request: Request) -> Services:
 
 def require_json(request: Request) -> None:
     """Refuse a body that does not say it is JSON, before anybody tries to read it as such."""
+    _require(request, "application/json")
+
+
+def require_zip(request: Request) -> None:
+    """Refuse a body that does not say it is a zip."""
+    _require(request, "application/zip")
+
+
+def _require(request: Request, wanted: str) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(
-            UNSUPPORTED_MEDIA_TYPE,
-            f"The body is of type {media_type!r}." if media_type else "The body has no type.",
-        )
+    if media_type != wanted:
+        found = f"The body is of type {media_type!r}" if media_type else "The body has no type"
+        raise ProblemError(UNSUPPORTED_MEDIA_TYPE, f"{found}; {wanted!r} is read here.")
 
 
 ServicesDep = Annotated[Services, Depends(_get_services)]

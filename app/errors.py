@@ -125,9 +125,9 @@ def not_ready(status: str, detail: str) -> ProblemError:
     return ProblemError(NOT_READY, detail, job_status=status)
 
 
-def expired(job_id: str) -> ProblemError:
-    """The problem that a data set's bytes have been removed because its time was over."""
-    return ProblemError(EXPIRED, f"The data set {job_id} has expired and its files are removed.")
+def expired(what: str) -> ProblemError:
+    """The problem that the bytes of something have been removed because its time was over."""
+    return ProblemError(EXPIRED, f"The {what} has expired and its files are removed.")
 
 
 def problem_response(error: ProblemError) -> JSONResponse:

@@ -47,13 +47,19 @@ NOT_FOUND = ProblemType(
     "not-found",
     404,
     "There is nothing here",
-    "No such data set, pair, model or path exists, or it has been deleted, or it is another's.",
+    "No such data set, pair, upload, model or path exists, or it has been deleted, or it is another's.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
     405,
     "This path does not have this method",
     "The header 'Allow' names the methods that the path has.",
+)
+BODY_STALLED = ProblemType(
+    "body-stalled",
+    408,
+    "The body did not go on",
+    "Nothing of the upload has come for a while, and what had come is removed. Send it again.",
 )
 NOT_READY = ProblemType(
     "not-ready",
@@ -72,9 +78,9 @@ IDEMPOTENCY_KEY_SPENT = ProblemType(
 EXPIRED = ProblemType(
     "expired",
     410,
-    "The data set has expired",
-    "A data set is kept until its 'expires_at'; then its bytes are removed. The same order with the "
-    "same seed makes it again.",
+    "The data set or upload has expired",
+    "Each is kept until its 'expires_at'; then its bytes are removed. The same order with the same "
+    "seed makes a data set again.",
 )
 TOO_LARGE = ProblemType(
     "too-large",
@@ -86,7 +92,8 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     "unsupported-media-type",
     415,
     "The body has the wrong type",
-    "Send JSON, with the header 'Content-Type: application/json'.",
+    "Send JSON, with the header 'Content-Type: application/json'; as an upload a zip, with "
+    "'Content-Type: application/zip'.",
 )
 RANGE_NOT_SATISFIABLE = ProblemType(
     "range-not-satisfiable",
@@ -150,6 +157,7 @@ PROBLEM_TYPES = (
     INSUFFICIENT_SCOPE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    BODY_STALLED,
     NOT_READY,
     IDEMPOTENCY_KEY_SPENT,
     EXPIRED,

@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         default=120,
         ge=1,
-        description="Orders, quotes and contact sheets that one key owner may ask for, at once or "
-        "in a minute.",
+        description="Orders, uploads, quotes and contact sheets that one key owner may ask for, at "
+        "once or in a minute.",
     )
     quota_unfinished_pairs: int = Field(
         default=1_000_000,
@@ -113,6 +113,9 @@ class Settings(BaseSettings):
         description="How long a data set is kept after its job has ended; without it for ever.",
     )
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
+    max_upload_bytes: int = Field(
+        default=2 << 30, ge=1, description="Length of the zip that one upload may have."
+    )
     max_event_streams: int = Field(
         default=100, ge=0, description="Event streams that may be open at a time."
     )

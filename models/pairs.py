@@ -1,13 +1,11 @@
 """Real pairs from a folder: photographs with the vessel map a person drew on each.
 
-Two layouts are recognised: ``images/`` and ``labels/`` (or ``1st_manual/``), partners found by the
-start of the name (``Image_01L.jpg`` and ``Image_01L_1stHO.png``); ``masks/`` or ``mask/`` may give
-the field of view, otherwise a circle is fitted to the photograph.
+Partners are found by their names (see :mod:`models.layouts`). A mask, if there is one, gives the field
+of view; otherwise a circle is fitted to the photograph.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from models.field_of_view import FieldOfView, find_field_of_view
-
-PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm", ".gif"}
+from models.layouts import recognise_pairs
 
 
 class PairError(ValueError):
@@ -52,44 +49,26 @@ class PairSet:
         return len(self.names)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
-
-
-def _first_folder(root: Path, *names: str) -> Path | None:
-    return next((root / name for name in names if (root / name).is_dir()), None)
-
-
 def find_pairs(root: Path, first: int | None = None) -> list[PairFiles]:
     """List the pairs of a folder in name order, the ``first`` of them if given.
 
     Raises:
-        PairError: if a folder or a partner is missing; names which.
+        PairError: if no pairs are found, or a photograph among them has no label; names which.
     """
-    images, labels = _first_folder(root, "images"), _first_folder(root, "labels", "1st_manual")
-    if images is None or labels is None:
-        raise PairError(f"{root}: expected folders images/ and labels/ (or 1st_manual/)")
-    masks = _first_folder(root, "masks", "mask")
-    pairs = []
-    for photo in _pictures(images)[:first]:
-        label = _partner(photo, labels)
-        if label is None:
-            raise PairError(
-                f"{photo.name}: no label in {labels.name}/ whose name starts with {photo.stem}"
-            )
-        pairs.append(PairFiles(photo, label, _partner(photo, masks) if masks else None))
-    if len(pairs) < (first or 1):
-        raise PairError(f"{images}: {len(pairs)} photographs found, {first or 1} wanted")
-    return pairs
-
-
-def _partner(photo: Path, folder: Path) -> Path | None:
-    # DRIVE names its partners 21_training.tif, 21_manual1.gif, 21_training_mask.gif.
-    number = re.sub(r"_(training|validation|test)$", "", photo.stem)
-    found = [
-        p for p in _pictures(folder) if p.stem == photo.stem or p.stem.startswith(f"{number}_")
+    found = recognise_pairs(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    if not found.pairs:
+        raise PairError(f"{root}: no pairs found, expected images/ and labels/ (or 1st_manual/)")
+    pairs = {pair.photo: pair for pair in found.pairs}
+    photos = sorted([*pairs, *found.photos_alone])[:first]
+    for name in photos:
+        if name not in pairs:
+            raise PairError(f"{name}: no label whose name starts as the photograph's does")
+    if len(photos) < (first or 1):
+        raise PairError(f"{root}: {len(photos)} photographs found, {first} wanted")
+    return [
+        PairFiles(root / pair.photo, root / pair.label, root / pair.mask if pair.mask else None)
+        for pair in (pairs[name] for name in photos)
     ]
-    return found[0] if found else None
 
 
 def _read(path: Path, mode: str) -> NDArray[np.uint8]:

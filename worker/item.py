@@ -15,7 +15,9 @@ from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, 
 from app.jobs.tables import ItemKind, Job
 from app.settings import Settings, get_settings
 from app.storage import Storage, StorageKeyError, job_prefix, open_storage
+from app.uploads.pictures import zip_key
 from models.devices import keep_freed_memory
+from worker.check.upload import check_upload
 from worker.engine import run_shard
 from worker.heartbeat import Heartbeat, Interrupted
 from worker.model_cache import ModelUnavailable, SamplerCache, find_package
@@ -81,6 +83,8 @@ class Worker:
         return True
 
     def _run(self, claim: Claim, report: Callable[[int], None]) -> dict[str, Any]:
+        if claim.kind == ItemKind.CHECK:
+            return check_upload(claim, self._storage, report)
         model = claim.request["model"]
         if claim.kind == ItemKind.SHARD:
             sampler = self._samplers.get(model, claim.package_digest)
@@ -120,6 +124,11 @@ class Worker:
                 discard_segments(self._storage, claim.job_id, shard_number(claim))
             except OSError:  # they only take room, and go when the job is deleted
                 logger.exception("could not remove the segments of %s", claim.job_id)
+        elif claim.kind == ItemKind.CHECK:
+            try:
+                self._storage.delete(zip_key(claim.job_id))
+            except OSError:  # likewise
+                logger.exception("could not remove the zip of %s", claim.job_id)
 
 
 def shard_number(claim: Claim) -> int:
@@ -133,9 +142,9 @@ def explain(error: Exception) -> tuple[str, str]:
         case ModelUnavailable():
             return error.code, str(error)
         case ArchiveError() | StorageKeyError():
-            return "parts_missing", f"Parts of the data set are missing: {error}."
+            return "parts_missing", f"Parts of it are missing in the storage: {error}."
         case MemoryError() | torch.OutOfMemoryError():
-            return "out_of_memory", "The worker has too little memory for this order."
+            return "out_of_memory", "The worker has too little memory for this."
         case OSError():
             return "storage_failed", f"Reading or writing failed: {error.strerror or error}."
     return "internal_error", BUG

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.datasets.schemas import Estimate
-from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus, Rate
+from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus, Rate
 from app.registry.service import RegisteredModel, Registry, UnknownModelError
 
 
@@ -44,13 +44,15 @@ def pairs_done(session: Session, job_ids: list[str], kind: ItemKind) -> dict[str
 
 
 def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]:
-    """The estimate of every unfinished job, in the order in which they are worked on.
+    """The estimate of every unfinished order, in the order in which they are worked on.
 
     All workers share the work: a job takes what is ahead of it and what is left of it, divided by
     the number of shards that are made now.
     """
     jobs = session.scalars(
-        select(Job).where(Job.status.in_(ACTIVE)).order_by(Job.created_at, Job.id)
+        select(Job)
+        .where(Job.kind == JobKind.DATASET, Job.status.in_(ACTIVE))
+        .order_by(Job.created_at, Job.id)
     ).all()
     begun = [job.id for job in jobs if job.status != JobStatus.QUEUED]
     done = pairs_done(session, begun, ItemKind.SHARD)

@@ -11,7 +11,7 @@ from app.access.limits import lock_allowance
 from app.datasets.estimates import queue_estimates
 from app.deps import Services
 from app.errors import ProblemError
-from app.jobs.tables import ACTIVE, Job, JobStatus
+from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus
 from app.problems import QUOTA_EXCEEDED
 from app.settings import Settings
 
@@ -81,14 +81,16 @@ def check_quotas(
 
 def _pairs(session: Session, caller: Caller, *conditions: ColumnElement[bool]) -> int:
     """Pairs of the owner's orders that meet the conditions, deleted ones included."""
-    pairs = select(func.sum(Job.count)).where(Job.owner == caller.owner, *conditions)
+    orders = select(func.sum(Job.count)).where(Job.kind == JobKind.DATASET)
+    pairs = orders.where(Job.owner == caller.owner, *conditions)
     return session.scalar(pairs) or 0
 
 
 def _seconds_until_fits(session: Session, services: Services, caller: Caller, excess: int) -> float:
     """When the owner's orders that end first will have made room for the ``excess`` pairs."""
     estimates = queue_estimates(session, services.registry)
-    unfinished = select(Job).where(Job.owner == caller.owner, Job.status.in_(ACTIVE))
+    orders = select(Job).where(Job.kind == JobKind.DATASET, Job.owner == caller.owner)
+    unfinished = orders.where(Job.status.in_(ACTIVE))
     for job in session.scalars(unfinished.order_by(Job.created_at, Job.id)):
         excess -= job.count
         if excess <= 0:

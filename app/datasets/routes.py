@@ -9,6 +9,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AfterValidator, WithJsonSchema
 
 from app.access.caller import Caller, Reader, Writer
+from app.access.jobs import list_jobs
 from app.access.limits import count_request
 from app.archive.pairs import Which
 from app.datasets import service
@@ -18,7 +19,7 @@ from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
 from app.datasets.views import retry_after, show, tag_of
 from app.deps import Services, ServicesDep, require_json
 from app.errors import not_ready
-from app.jobs.tables import JobStatus
+from app.jobs.tables import JobKind, JobStatus
 from app.openapi import Responses, header, problems
 from app.problems import (
     EXPIRED,
@@ -160,7 +161,9 @@ def list_datasets(
 ) -> DatasetList:
     """Your data sets, the newest first."""
     with services.db.read() as session:
-        jobs, has_more = service.list_jobs(session, caller, status, after, min(limit, LONGEST_PAGE))
+        jobs, has_more = list_jobs(
+            session, JobKind.DATASET, caller, status, after, min(limit, LONGEST_PAGE)
+        )
         return DatasetList(data=show(session, services.registry, jobs), has_more=has_more)
 
 

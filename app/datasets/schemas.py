@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from app.jobs.schemas import JobError, Timestamps
 from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
 
 # The largest whole number that every JSON reader keeps exact.
@@ -146,30 +147,12 @@ class Archive(BaseModel):
     )
 
 
-class JobError(BaseModel):
-    code: str = Field(description="A short word for programs.", examples=["worker_lost"])
-    detail: str
-
-
 class Links(BaseModel):
     self: str
     download: str | None = Field(description="The archive, once it is there.")
     events: str = Field(description="Server-sent events: the job again, each time it changes.")
     preview: str = Field(description="A contact sheet, as soon as a few pairs are there.")
     cancel: str | None = Field(description="POST here to cancel, while there is anything to.")
-
-
-class Timestamps(BaseModel):
-    """When the job entered each state, null if it has not."""
-
-    queued: datetime | None
-    running: datetime | None
-    packaging: datetime | None
-    succeeded: datetime | None
-    failed: datetime | None
-    cancelling: datetime | None
-    cancelled: datetime | None
-    expired: datetime | None
 
 
 class DeliveryReport(BaseModel):

@@ -1,4 +1,4 @@
-"""Orders of data sets: checking, quoting, placing, listing; and the pictures of their pairs."""
+"""Orders of data sets: checking, quoting, placing; and the pictures of their pairs."""
 
 import hashlib
 import json
@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Iterator
 from math import ceil
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
+from app.access.jobs import find_job
 from app.archive.pairs import PairNotReady, Which, read_pair
 from app.broker import send_hints
 from app.datasets.estimates import expected_cost, measured_cost
@@ -18,9 +19,9 @@ from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
-from app.errors import ProblemError, expired, invalid_field, invalid_parameter, not_found, not_ready
+from app.errors import ProblemError, expired, invalid_field, not_found, not_ready
 from app.jobs.orders import Idempotency, create_job, request_cancel, request_delete
-from app.jobs.tables import Item, ItemKind, ItemState, Job, JobStatus
+from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
 from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.settings import Settings
@@ -139,16 +140,10 @@ def find_dataset(session: Session, job_id: str, caller: Caller) -> Job:
     Raises:
         ProblemError: there is none.
     """
-    job = _find_job(session, job_id, caller)
+    job = find_job(session, JobKind.DATASET, job_id, caller)
     if job is None or job.deleted_at is not None:
         raise not_found(f"data set {job_id!r}")
     return job
-
-
-def _find_job(session: Session, job_id: str, caller: Caller) -> Job | None:
-    """The job, also of a deleted data set. Another owner's is as good as none."""
-    job = session.get(Job, job_id)
-    return job if job is not None and caller.may_see(job.owner) else None
 
 
 def cancel_dataset(services: Services, caller: Caller, job_id: str) -> None:
@@ -169,7 +164,7 @@ def delete_dataset(services: Services, caller: Caller, job_id: str) -> None:
         ProblemError: there never was such a data set.
     """
     with services.db.read() as session:
-        job = _find_job(session, job_id, caller)
+        job = find_job(session, JobKind.DATASET, job_id, caller)
     if job is None:
         raise not_found(f"data set {job_id!r}")
     request_delete(services.db, job_id)
@@ -178,31 +173,7 @@ def delete_dataset(services: Services, caller: Caller, job_id: str) -> None:
 def refuse_expired(job: Job) -> None:
     """Raises the problem of an expired data set, if this is one."""
     if job.status == JobStatus.EXPIRED:
-        raise expired(job.id)
-
-
-def list_jobs(
-    session: Session, caller: Caller, status: JobStatus | None, after: str | None, limit: int
-) -> tuple[list[Job], bool]:
-    """A page of the caller's data sets, the newest first, and whether there are more."""
-    newest_first = (
-        select(Job)
-        .where(Job.deleted_at.is_(None))
-        .order_by(Job.created_at.desc(), Job.id.desc())
-        .limit(limit + 1)
-    )
-    if not caller.sees_all:
-        newest_first = newest_first.where(Job.owner == caller.owner)
-    if status is not None:
-        newest_first = newest_first.where(Job.status == status)
-    if after is not None:
-        last = _find_job(session, after, caller)  # a deleted one still marks its place
-        if last is None:
-            raise invalid_parameter("after", f"There is no data set {after!r}.")
-        place = tuple_(last.created_at, last.id)
-        newest_first = newest_first.where(tuple_(Job.created_at, Job.id) < place)
-    jobs = list(session.scalars(newest_first))
-    return jobs[:limit], len(jobs) > limit
+        raise expired(f"data set {job.id}")
 
 
 def read_picture(

@@ -13,13 +13,12 @@ from app.datasets.schemas import (
     DatasetRequest,
     DeliveryReport,
     Estimate,
-    JobError,
     Links,
     Progress,
     Rates,
-    Timestamps,
     WebhookReport,
 )
+from app.jobs.schemas import JobError, Timestamps
 from app.jobs.tables import ACTIVE, ENDED, Delivery, DeliveryState, ItemKind, Job, JobStatus
 from app.registry.service import Registry
 

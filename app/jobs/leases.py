@@ -18,7 +18,7 @@ from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.rates import add_stages, record_rate
 from app.jobs.states import end_lease, is_wanted, lock_job, settle
-from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
+from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus
 from app.jobs.usage import record_usage
 
 
@@ -28,14 +28,14 @@ class Claim:
 
     item_id: int
     job_id: str
-    kind: str  # "shard" or "pack"
+    kind: str  # "shard", "pack" or "check"
     ordinal: int  # place among the job's items
     first: int  # index of its first pair
     count: int  # number of pairs
     attempt: int  # 1, 2, ...; the fence
     worker_id: str
-    request: dict[str, Any]  # count, resolution, model "name@version", seed
-    package_digest: str
+    request: dict[str, Any]  # count, resolution, model "name@version", seed; of an upload: kind
+    package_digest: str  # "" and 0 for a check
     shard_pairs: int
 
 
@@ -50,12 +50,13 @@ class LeaseState(Enum):
 def claim_next(
     db: Database,
     worker_id: str,
-    kinds: Sequence[str] = (ItemKind.SHARD, ItemKind.PACK),
+    kinds: Sequence[str] = tuple(ItemKind),
     lease_seconds: float = 30,
     clock: Clock = utc_now,
 ) -> Claim | None:
     """Lease the next ready item: of the oldest job that has one, the one with the lowest ordinal.
 
+    Uploads come before orders: their check is short, and their users wait to hear what is wrong.
     Returns None when no item of these kinds is ready.
     """
     ready = (Item.state == ItemState.READY) & Item.kind.in_(kinds)
@@ -64,7 +65,7 @@ def claim_next(
         # What is ready of a cancelling one is the packing of its finished part.
         .where(Job.status.in_((*ACTIVE, JobStatus.CANCELLING)))
         .where(select(Item.id).where(Item.job_id == Job.id).where(ready).exists())
-        .order_by(Job.created_at, Job.id)
+        .order_by(Job.kind != JobKind.UPLOAD, Job.created_at, Job.id)
         .limit(1)
     )
     while True:
@@ -143,9 +144,10 @@ def renew(
 def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = utc_now) -> bool:
     """Note the item as done, and in the same transaction what follows from it for the job.
 
-    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment``; of the packing:
-    ``archive_key, bytes, manifest_sha256``. Returns False, and changes nothing, if the lease is no longer
-    the claim's.
+    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment``; of
+    the packing: ``archive_key, bytes, manifest_sha256``; of a check: ``count, index_sha256``, and
+    ``error``, which fails the job, or None. Returns False, and changes nothing, if the lease is no
+    longer the claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
@@ -153,6 +155,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         if item is None:
             return False
         now = clock()
+        if item.kind == ItemKind.CHECK:
+            item.count = result["count"]
         end_lease(item, ItemState.DONE)
         item.result = result
         if item.kind == ItemKind.SHARD:
@@ -160,6 +164,11 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
             job.stage_seconds = add_stages(job.stage_seconds, item.count, result["stage_seconds"])
             record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
+        elif item.kind == ItemKind.CHECK and is_wanted(job, item.kind):
+            job.count = result["count"]
+            job.manifest_sha256 = result["index_sha256"]
+            job.error = result["error"]
+            job.enter(JobStatus.FAILED if job.error else JobStatus.SUCCEEDED, now)
         elif is_wanted(job, item.kind):
             job.archive_key = result["archive_key"]
             job.archive_bytes = result["bytes"]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.states import find_job, settle
-from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobStatus
+from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def create_job(
     count = request["count"]
     job = Job(
         id=f"ds_{secrets.token_urlsafe(15)}",
-        kind="dataset",
+        kind=JobKind.DATASET,
         owner=owner,
         request=request,
         package_digest=package_digest,
@@ -90,6 +90,50 @@ def create_job(
         session.flush()
         session.execute(insert(Item), items)
     return job.id
+
+
+def new_upload_id() -> str:
+    """An id for :func:`create_upload`: what was uploaded is stored under it before its job is."""
+    return f"up_{secrets.token_urlsafe(15)}"
+
+
+def create_upload(
+    db: Database,
+    upload_id: str,
+    *,
+    request: dict[str, Any],
+    owner: str = "",
+    max_attempts: int = 3,
+    retention_seconds: float | None = None,
+    clock: Clock = utc_now,
+) -> None:
+    """Store a job that checks what was uploaded as ``upload_id``; ``request``: kind, bytes."""
+    now = clock()
+    job = Job(
+        id=upload_id,
+        kind=JobKind.UPLOAD,
+        owner=owner,
+        request=request,
+        package_digest="",
+        count=0,
+        shard_pairs=0,
+        max_attempts=max_attempts,
+        retention_seconds=retention_seconds,
+        created_at=now,
+    )
+    job.enter(JobStatus.QUEUED, now)
+    check = Item(
+        job_id=upload_id,
+        kind=ItemKind.CHECK,
+        ordinal=0,
+        first=0,
+        count=0,
+        state=ItemState.READY,
+    )
+    with db.write() as session:
+        session.add(job)
+        session.flush()
+        session.add(check)
 
 
 def request_cancel(db: Database, job_id: str, clock: Clock = utc_now) -> bool:

@@ -38,8 +38,8 @@ def is_wanted(job: Job, kind: str) -> bool:
 def settle(session: Session, job: Job, now: datetime) -> None:
     """Draw the consequences of a change for the rest of the job.
 
-    The last finished shard makes the packing ready. A job that has ended, or is about to, drops
-    what no worker has begun. A cancelling one packs the shards that are done, as soon as no item is
+    The last finished shard makes the packing ready, if there is one. A job that has ended, or is
+    about to, drops what no worker has begun. A cancelling one packs the shards that are done, as soon as no item is
     leased any more, and is then cancelled; at once if there are none.
     """
     of_job = Item.job_id == job.id
@@ -47,12 +47,14 @@ def settle(session: Session, job: Job, now: datetime) -> None:
     unbegun = (of_job, Item.state.in_((ItemState.WAITING, ItemState.READY)))
     if job.status == JobStatus.RUNNING:
         if not session.scalar(select(exists().where(of_job, shards, Item.state.in_(OPEN)))):
-            session.execute(
+            packing = session.scalars(
                 update(Item)
                 .where(of_job, Item.kind == ItemKind.PACK, Item.state == ItemState.WAITING)
                 .values(state=ItemState.READY)
+                .returning(Item.id)
             )
-            job.enter(JobStatus.PACKAGING, now)
+            if packing.all():
+                job.enter(JobStatus.PACKAGING, now)
     elif job.status == JobStatus.CANCELLING:
         session.execute(update(Item).where(*unbegun, shards).values(state=ItemState.DROPPED))
         if session.scalar(select(exists().where(of_job, Item.state == ItemState.LEASED))):

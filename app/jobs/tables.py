@@ -34,9 +34,20 @@ ACTIVE = frozenset({JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.PACKAGING})
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
 
 
+class JobKind(StrEnum):
+    DATASET = "dataset"
+    UPLOAD = "upload"
+
+    @property
+    def noun(self) -> str:
+        """What users know it as."""
+        return "data set" if self is JobKind.DATASET else self.value
+
+
 class ItemKind(StrEnum):
     SHARD = "shard"
     PACK = "pack"
+    CHECK = "check"  # of an upload, its only item
 
 
 class ItemState(StrEnum):
@@ -58,7 +69,7 @@ class DeliveryState(StrEnum):
 
 
 class Job(Base):
-    """An order and everything known about it."""
+    """An order or an upload, and everything known about it."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -76,13 +87,13 @@ class Job(Base):
     owner: Mapped[str] = mapped_column(String(LONGEST_OWNER), server_default="")
     status: Mapped[str] = mapped_column(String(20))
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
-    package_digest: Mapped[str] = mapped_column(String(64))
-    count: Mapped[int]
-    shard_pairs: Mapped[int]
+    package_digest: Mapped[str] = mapped_column(String(64))  # "" where no model is used
+    count: Mapped[int]  # pairs; of an upload, the maps or pairs found good, 0 until it is checked
+    shard_pairs: Mapped[int]  # 0 where there are no shards
     max_attempts: Mapped[int]
     archive_key: Mapped[str | None] = mapped_column(String(200))
     archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    manifest_sha256: Mapped[str | None] = mapped_column(String(64))
+    manifest_sha256: Mapped[str | None] = mapped_column(String(64))  # of an upload, of its index
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the finished shards took, summed: {"pairs": 64, "generate": 5.1, ...}, in seconds.
     stage_seconds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))

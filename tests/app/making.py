@@ -11,6 +11,7 @@ from app.archive.segment import PairRecord, SegmentWriter, dump_index
 from app.deps import Services
 from app.jobs.leases import Claim, claim_next, complete, finished_shards
 from tests.app.packages import manifest
+from worker.check.upload import check_upload
 
 ENVIRONMENT = {"torch": "2.13.0", "device": "cpu"}
 STAGE_SECONDS = {"generate": 0.4, "encode": 0.1, "upload": 0.02}  # of a shard
@@ -36,6 +37,8 @@ def make_items(services: Services, most: int | None = None) -> int:
 
 def make(services: Services, claim: Claim) -> dict[str, Any]:
     """Do one item and return its result."""
+    if claim.kind == "check":
+        return check_upload(claim, services.storage, lambda done: None)
     if claim.kind == "shard":
         return _make_shard(services, claim)
     archive = pack(

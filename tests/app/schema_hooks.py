@@ -11,6 +11,8 @@ from app.problems import IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST
 # to 1, which URLs are public, and behind which data set a page can begin.
 BEYOND_THE_SCHEMA = {"#/model", "#/resolution", "#/splits", "#/webhook/url", "after"}
 
+schemathesis.serializer.alias("application/zip", "application/octet-stream")
+
 
 @schemathesis.hook
 def filter_failure(

@@ -18,7 +18,13 @@ from tests.app.callers import bearer, caller
 from tests.app.problems import problem
 
 OPEN = ("/healthz", "/readyz", "/problems", "/models")
-EXAMPLES = {"dataset_id": "ds_x", "index": 0, "picture": "image"}
+EXAMPLES = {
+    "dataset_id": "ds_x",
+    "index": 0,
+    "picture": "image",
+    "upload_id": "up_x",
+    "number": 0,
+}
 
 
 @pytest.fixture

@@ -20,16 +20,17 @@ from app.access.service import create_key
 from app.access.tables import Scope
 from app.clock import utc_now
 from app.deps import Services
-from app.jobs.leases import Claim, claim_next, fail
+from app.jobs.leases import Claim, claim_next, complete, fail
 from app.jobs.sweep import sweep
-from app.jobs.tables import JobStatus
+from app.jobs.tables import ItemKind, JobStatus
 from app.main import create_app
 from app.settings import SOURCE_TREE, Access, Settings
 from tests.app.callers import Headers, bearer
-from tests.app.making import make_items, picture
+from tests.app.making import make, make_items, picture
 from tests.app.packages import write_package
 from tests.app.receivers import SECRET
 from tests.app.serving import serve
+from tests.zips import pack, pairs
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 RETENTION_HOURS = 1
@@ -91,7 +92,14 @@ def find_nothing(
     """Runs schemathesis, which must find nothing. The caller with these headers has data sets."""
     with httpx2.Client(base_url=address, headers=headers) as api:
         kept, spent = set_up_jobs(api, services)
-    ids = f"kept.values = {json.dumps(kept)}\nspent.values = {json.dumps(spent)}\n"
+        uploads, spent_uploads = set_up_uploads(api, services)
+    dictionaries = {
+        "kept": kept,
+        "spent": spent,
+        "uploads": uploads,
+        "spent_uploads": spent_uploads,
+    }
+    ids = "".join(f"{name}.values = {json.dumps(ids)}\n" for name, ids in dictionaries.items())
     config = folder / "schemathesis.toml"
     config.write_text(CONFIG.read_text() + ids + more_config)
     command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", config]
@@ -175,3 +183,19 @@ def set_up_jobs(api: httpx2.Client, services: Services) -> tuple[list[str], list
     assert states == set(JobStatus)
     kept, spent = zip(expired, *others, strict=True)
     return list(kept), list(spent)
+
+
+def set_up_uploads(api: httpx2.Client, services: Services) -> tuple[list[str], list[str]]:
+    """Uploads that are good, refused, deleted and not yet checked: their ids, and others to end."""
+
+    def upload(data: bytes) -> str:
+        headers = {"Content-Type": "application/zip"}
+        response = api.post("/uploads?kind=pairs", content=data, headers=headers)
+        assert response.status_code == 202, response.text
+        return response.json()["id"]
+
+    good, bad, deleted, spent = (upload(data) for data in (pack(pairs(2)), b"", b"", b""))
+    while claim := claim_next(services.db, "a test", kinds=[ItemKind.CHECK]):
+        assert complete(services.db, claim, make(services, claim))
+    assert api.delete(f"/uploads/{deleted}").status_code == 204
+    return [good, good, bad, deleted, upload(b"")], [spent, upload(b"")]

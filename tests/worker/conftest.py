@@ -8,10 +8,14 @@ import pytest
 
 from app.database import Database
 from app.jobs.leases import Claim, claim_next
-from app.jobs.orders import create_job
+from app.jobs.orders import create_job, create_upload, new_upload_id
 from app.settings import Settings
+from app.storage import Storage
+from app.uploads.pictures import zip_key
 from models.package import ModelPackage, load_package, write_tiny_package
 from tests.conftest import Parts
+from tests.worker.checked import Check, Checked
+from worker.item import Worker
 
 
 @pytest.fixture
@@ -49,3 +53,20 @@ def claim(db: Database, order: dict[str, Any]) -> Claim:
     claim = claim_next(db, "this test")
     assert claim is not None
     return claim
+
+
+@pytest.fixture
+def check(settings: Settings, db: Database, storage: Storage) -> Check:
+    """Uploads a zip of ``maps`` or ``pairs`` and has a worker check it."""
+    worker = Worker(settings, db, storage)
+
+    def upload(kind: str, data: bytes) -> Checked:
+        upload_id = new_upload_id()
+        with storage.write(zip_key(upload_id)) as file:
+            file.write(data)
+        create_upload(db, upload_id, request={"kind": kind, "bytes": len(data)})
+        assert worker.work()
+        assert zip_key(upload_id) not in storage.list()
+        return Checked(db, storage, upload_id)
+
+    return upload

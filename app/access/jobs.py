@@ -1,0 +1,49 @@
+"""The jobs that a caller may see, one kind at a time."""
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from app.access.caller import Caller
+from app.errors import invalid_parameter
+from app.jobs.tables import Job, JobKind, JobStatus
+
+
+def find_job(session: Session, kind: JobKind, job_id: str, caller: Caller) -> Job | None:
+    """The job, also a deleted one. Another kind's, or another owner's, is as good as none."""
+    job = session.get(Job, job_id)
+    if job is None or job.kind != kind or not caller.may_see(job.owner):
+        return None
+    return job
+
+
+def list_jobs(
+    session: Session,
+    kind: JobKind,
+    caller: Caller,
+    status: JobStatus | None,
+    after: str | None,
+    limit: int,
+) -> tuple[list[Job], bool]:
+    """A page of the caller's jobs of one kind, the newest first, and whether there are more.
+
+    Raises:
+        ProblemError: there is no job ``after`` which the page could begin.
+    """
+    newest_first = (
+        select(Job)
+        .where(Job.kind == kind, Job.deleted_at.is_(None))
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(limit + 1)
+    )
+    if not caller.sees_all:
+        newest_first = newest_first.where(Job.owner == caller.owner)
+    if status is not None:
+        newest_first = newest_first.where(Job.status == status)
+    if after is not None:
+        last = find_job(session, kind, after, caller)  # a deleted one still marks its place
+        if last is None:
+            raise invalid_parameter("after", f"There is no {kind.noun} {after!r}.")
+        place = tuple_(last.created_at, last.id)
+        newest_first = newest_first.where(tuple_(Job.created_at, Job.id) < place)
+    jobs = list(session.scalars(newest_first))
+    return jobs[:limit], len(jobs) > limit

@@ -1,0 +1,176 @@
+"""The HTTP interface to uploads."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from app.access.caller import Caller, Reader, Writer
+from app.access.jobs import list_jobs
+from app.access.limits import count_request
+from app.deps import Services, ServicesDep, require_zip
+from app.jobs.tables import ENDED, JobKind, JobStatus
+from app.openapi import Responses, header, problems
+from app.problems import (
+    BODY_STALLED,
+    EXPIRED,
+    INSUFFICIENT_SCOPE,
+    INVALID_REQUEST,
+    NOT_FOUND,
+    NOT_READY,
+    RATE_LIMIT_EXCEEDED,
+    TOO_LARGE,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNSUPPORTED_MEDIA_TYPE,
+)
+from app.uploads import service
+from app.uploads.pictures import Which
+from app.uploads.schemas import Contents, Upload, UploadList
+from app.uploads.views import show, summary
+
+LONGEST_PAGE = 100
+FOR_EVER = "private, max-age=31536000, immutable"
+LOOK_AGAIN = 2  # seconds
+
+router = APIRouter(
+    prefix="/uploads",
+    tags=["uploads"],
+    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
+)
+
+ID = r"^[A-Za-z0-9_-]{1,40}$"
+UploadId = Annotated[str, Path(pattern=ID, description="The id that the upload was answered with.")]
+WATCH_HEADERS = {
+    "Retry-After": header(
+        "Seconds until the next look, while the job has not ended.", "integer", required=False
+    ),
+}
+PNG: Responses = {
+    200: {
+        "content": {"image/png": {}},
+        "headers": {"Cache-Control": header("How long the picture may be kept.")},
+    }
+}
+ZIP = {
+    "required": True,
+    "description": "The zip itself, not a form.",
+    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Upload,
+    summary="Upload maps or pairs",
+    responses=problems(
+        BODY_STALLED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, RATE_LIMIT_EXCEEDED
+    )
+    | {
+        202: {
+            "description": "Taken, and to be checked",
+            "headers": {"Location": header("The upload."), **WATCH_HEADERS},
+        },
+    },
+    openapi_extra={"requestBody": ZIP},
+)
+async def create_upload(
+    services: ServicesDep,
+    caller: Writer,
+    request: Request,
+    kind: Annotated[
+        Contents,
+        Query(description="Bare label maps, to be rendered; or photographs with their label maps."),
+    ],
+) -> Response:
+    """Send a zip of `maps` or `pairs`, as the body. It is stored as it comes, and then checked.
+
+    The answer's `Location` is the upload to watch: it tells file by file what was found, what was
+    changed, and what is wrong.
+    """
+    require_zip(request)
+    await run_in_threadpool(count_request, services, caller)
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced[:20]) > services.settings.max_upload_bytes:
+        raise service.too_large(services)
+    try:
+        upload_id = await service.take_upload(services, caller, kind, request.stream())
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
+    upload = await run_in_threadpool(_show, services, caller, upload_id)
+    return _answer(upload, 202, {"Location": upload.links.self})
+
+
+@router.get("", summary="List uploads", responses=problems(INVALID_REQUEST))
+def list_uploads(
+    services: ServicesDep,
+    caller: Reader,
+    status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
+    after: Annotated[
+        str | None, Query(pattern=ID, description="The last id of the page before.")
+    ] = None,
+    limit: Annotated[
+        int, Query(ge=1, description=f"Length of the page; more than {LONGEST_PAGE} is reduced.")
+    ] = 20,
+) -> UploadList:
+    """Your uploads, the newest first, without their reports."""
+    with services.db.read() as session:
+        jobs, has_more = list_jobs(
+            session, JobKind.UPLOAD, caller, status, after, min(limit, LONGEST_PAGE)
+        )
+    return UploadList(data=[summary(job) for job in jobs], has_more=has_more)
+
+
+@router.get(
+    "/{upload_id}",
+    response_model=Upload,
+    summary="Watch an upload",
+    responses=problems(NOT_FOUND, INVALID_REQUEST) | {200: {"headers": WATCH_HEADERS}},
+)
+def get_upload(services: ServicesDep, caller: Reader, upload_id: UploadId) -> Response:
+    """The state of the check and, when it has ended, its report."""
+    return _answer(_show(services, caller, upload_id), 200)
+
+
+@router.get(
+    "/{upload_id}/pictures/{number}/{picture}",
+    summary="See one picture of an upload",
+    response_class=Response,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PNG,
+)
+def get_upload_picture(
+    services: ServicesDep,
+    caller: Reader,
+    upload_id: UploadId,
+    number: Annotated[int, Path(ge=0, description="Number of the map or pair, from 0.")],
+    picture: Annotated[Which, Path(description="Which picture of it; maps have no image.")],
+) -> Response:
+    """The photograph, the label map or the field-of-view mask, as it is used."""
+    png = service.picture_of(services, caller, upload_id, number, picture)
+    return Response(png, media_type="image/png", headers={"Cache-Control": FOR_EVER})
+
+
+@router.delete(
+    "/{upload_id}",
+    status_code=204,
+    summary="Delete an upload",
+    responses=problems(NOT_FOUND, INVALID_REQUEST),
+)
+def delete_upload(services: ServicesDep, caller: Writer, upload_id: UploadId) -> None:
+    """Remove the upload and its pictures; a check that has not ended is given up."""
+    service.delete_upload(services, caller, upload_id)
+
+
+def _show(services: Services, caller: Caller, upload_id: str) -> Upload:
+    with services.db.read() as session:
+        job = service.find_upload(session, upload_id, caller)
+    return show(job, service.read_report(services, upload_id) if job.status in ENDED else None)
+
+
+def _answer(upload: Upload, status: int, headers: dict[str, str] | None = None) -> Response:
+    headers = dict(headers or {})
+    if upload.status not in ENDED:
+        headers["Retry-After"] = str(LOOK_AGAIN)
+    return Response(upload.model_dump_json(), status, headers, "application/json")

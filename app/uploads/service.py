@@ -1,0 +1,147 @@
+"""Uploads: taking one in, showing what its check has found, its pictures, deleting it."""
+
+from asyncio import timeout
+from collections.abc import AsyncIterator
+
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from sqlalchemy.orm import Session
+
+from app.access.caller import Caller
+from app.access.jobs import find_job
+from app.broker import send_hints
+from app.deps import Services
+from app.errors import ProblemError, expired, not_found, not_ready
+from app.jobs.orders import create_upload, new_upload_id, request_delete
+from app.jobs.tables import Job, JobKind, JobStatus
+from app.problems import BODY_STALLED, TOO_LARGE
+from app.storage import StorageKeyError, job_prefix
+from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
+from app.uploads.schemas import Contents, Report
+
+PIECE = 1 << 20  # bytes that are gathered before they are written
+LONGEST_SILENCE = 60  # seconds
+
+
+async def take_upload(
+    services: Services, caller: Caller, contents: Contents, body: AsyncIterator[bytes]
+) -> str:
+    """Store the body as it comes, then a job that checks it; returns the job's id.
+
+    A thread is used only while a piece is written. Nothing is left of a body that breaks off or that
+    is too long.
+
+    Raises:
+        ProblemError: the body is too long, or does not go on.
+        starlette.requests.ClientDisconnect: it broke off.
+    """
+    upload_id = new_upload_id()
+    try:
+        async with contextmanager_in_threadpool(services.storage.write(zip_key(upload_id))) as file:
+            size = 0
+            async for piece in _pieces(body):
+                size += len(piece)
+                if size > services.settings.max_upload_bytes:
+                    raise too_large(services)
+                await run_in_threadpool(file.write, piece)
+        await run_in_threadpool(_create_job, services, caller, upload_id, contents, size)
+    except Exception:
+        await run_in_threadpool(services.storage.delete_prefix, job_prefix(upload_id))
+        raise
+    return upload_id
+
+
+def too_large(services: Services) -> ProblemError:
+    """The problem of a zip that is longer than one may be."""
+    return ProblemError(TOO_LARGE, f"The zip may have {services.settings.max_upload_bytes} bytes.")
+
+
+def _create_job(
+    services: Services, caller: Caller, upload_id: str, contents: Contents, size: int
+) -> None:
+    settings = services.settings
+    hours = settings.retention_hours
+    create_upload(
+        services.db,
+        upload_id,
+        request={"kind": contents, "bytes": size},
+        owner=caller.owner,
+        max_attempts=settings.max_attempts,
+        retention_seconds=None if hours is None else hours * 3600,
+        clock=services.clock,
+    )
+    send_hints(settings, 1)
+
+
+async def _pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body again, in pieces that are worth a thread's while.
+
+    Raises:
+        ProblemError: nothing has come for a while; a connection may be dead without a sign of it.
+    """
+    gathered = bytearray()
+    while True:
+        try:
+            async with timeout(LONGEST_SILENCE):
+                gathered += await anext(body)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise ProblemError(BODY_STALLED, f"Nothing has come for {LONGEST_SILENCE} s.") from None
+        if len(gathered) >= PIECE:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
+
+
+def find_upload(session: Session, upload_id: str, caller: Caller) -> Job:
+    """The job of an upload that the caller may see, and that was not deleted.
+
+    Raises:
+        ProblemError: there is none.
+    """
+    job = find_job(session, JobKind.UPLOAD, upload_id, caller)
+    if job is None or job.deleted_at is not None:
+        raise not_found(f"upload {upload_id!r}")
+    return job
+
+
+def delete_upload(services: Services, caller: Caller, upload_id: str) -> None:
+    """Delete the upload; one that is deleted already stays so.
+
+    Raises:
+        ProblemError: there never was such an upload.
+    """
+    with services.db.read() as session:
+        if find_job(session, JobKind.UPLOAD, upload_id, caller) is None:
+            raise not_found(f"upload {upload_id!r}")
+    request_delete(services.db, upload_id)
+
+
+def read_report(services: Services, upload_id: str) -> Report | None:
+    """What the check has found; None if it has not ended, or the upload has expired."""
+    try:
+        return Report.model_validate_json(services.storage.read(report_key(upload_id)))
+    except StorageKeyError:
+        return None
+
+
+def picture_of(
+    services: Services, caller: Caller, upload_id: str, number: int, which: Which
+) -> bytes:
+    """The PNG of one picture, as the check has left it.
+
+    Raises:
+        ProblemError: there is no such picture, or not yet, or no longer.
+    """
+    with services.db.read() as session:
+        job = find_upload(session, upload_id, caller)
+    if job.status == JobStatus.EXPIRED:
+        raise expired(f"upload {upload_id}")
+    if job.status != JobStatus.SUCCEEDED:
+        raise not_ready(job.status, f"The upload has no pictures: its job is {job.status}.")
+    if number >= job.count:
+        raise not_found(f"picture {number}: the upload has pictures 0 to {job.count - 1}")
+    try:
+        return read_picture(services.storage, upload_id, number, which)
+    except NoSuchPicture:
+        raise not_found(f"{which} of picture {number}") from None

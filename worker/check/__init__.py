@@ -1,0 +1,1 @@
+"""The check of an upload: what its zip holds, put right where that can be said, refused where not."""

@@ -1,0 +1,193 @@
+"""Reading a zip that anyone may have made: by range reads, never to paths, within limits.
+
+(Pitfalls: the zipfile documentation on decompression, and the OWASP cheat sheet on file upload.)
+"""
+
+import io
+import re
+import stat
+import zipfile
+from pathlib import PurePosixPath
+from typing import Any
+
+from app.storage import Storage
+from worker.check.faults import FileFault, UploadFault
+
+MOST_FILES = 10_000
+LARGEST_FILE = 256 << 20  # bytes, uncompressed
+LARGEST_TOTAL = 16 << 30
+LARGEST_RATIO = 200  # of a total, or a file, of more than RATIO_FROM bytes
+RATIO_FROM = 64 << 20  # a mask of 8 megapixels may well shrink to a thousandth
+LARGEST_DIRECTORY = 8 << 20
+CHUNK = 1 << 20
+
+ENCRYPTED = 0x1 | 0x40 | 0x2000  # bits of the flags: the data, strongly, the directory too
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+DRIVE = re.compile(r"[A-Za-z]:")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+
+
+class StoredFile(io.RawIOBase):
+    """A stored object as a file that can be read anywhere.
+
+    ``failure`` is what the storage has raised: zipfile would take it for a fault of the zip.
+    """
+
+    def __init__(self, storage: Storage, key: str) -> None:
+        self._storage, self._key = storage, key
+        self.size, self._place = storage.size(key), 0
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.size}[whence]
+        if place < 0:
+            raise OSError("a place before the start of the file")
+        self._place = place
+        return place
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self.size - self._place)
+        if length <= 0:
+            return 0
+        try:
+            data = self._storage.read(self._key, self._place, length)
+        except Exception as error:
+            self.failure = error
+            raise
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+class _Buffered(io.BufferedReader):
+    """A buffer that refuses reads so large that only a forged directory asks for them."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > LARGEST_DIRECTORY:
+            raise UploadFault(
+                "directory_too_large",
+                f"The zip's directory has {size} bytes, more than {MOST_FILES} files need.",
+            )
+        return super().read(size)
+
+
+class UploadedZip:
+    """The files of an uploaded zip.
+
+    Raises:
+        UploadFault: it is no zip, or one that is not to be trusted.
+    """
+
+    def __init__(self, storage: Storage, key: str) -> None:
+        self._file = StoredFile(storage, key)
+        try:
+            self._zip = zipfile.ZipFile(_Buffered(self._file, CHUNK))
+        except (UploadFault, MemoryError):
+            raise
+        except Exception as error:  # of any class: the bytes may be anything
+            if self._file.failure:
+                raise self._file.failure from error
+            raise _not_a_zip(storage.read(key, 0, 4), error) from error
+        entries = self._zip.infolist()
+        if len(entries) > MOST_FILES:
+            raise UploadFault(
+                "too_many_files", f"The zip has {len(entries)} files; up to {MOST_FILES} are read."
+            )
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        for entry in entries:
+            _check_entry(entry)
+            name = str(PurePosixPath(entry.filename))  # ./a.png is a.png
+            if name in self._entries:
+                raise UploadFault("duplicate_name", f"{name} is in the zip twice.")
+            self._entries[name] = entry
+        self._check_sizes()
+
+    @property
+    def files(self) -> list[str]:
+        """The names of all files, not of folders, in the order of the zip."""
+        return [name for name, entry in self._entries.items() if not entry.is_dir()]
+
+    def read(self, name: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            FileFault: it is damaged, or packed in a way that is not read.
+        """
+        entry, pieces = self._entries[name], []
+        if entry.compress_type not in METHODS:
+            # LZMA may ask for gigabytes to unpack a few bytes.
+            raise FileFault("compression", "packed in a way that is not read; use deflate or store")
+        try:
+            with self._zip.open(entry) as file:
+                while piece := file.read(CHUNK):
+                    pieces.append(piece)
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
+            if self._file.failure:
+                raise self._file.failure from error
+            raise FileFault("damaged", f"damaged within the zip: {error}") from error
+        return b"".join(pieces)
+
+    def _check_sizes(self) -> None:
+        packed = sum(entry.compress_size for entry in self._entries.values())
+        unpacked = sum(entry.file_size for entry in self._entries.values())
+        if packed > self._file.size:
+            raise UploadFault("zip_bomb", "Files of the zip share their bytes: no honest zip's do.")
+        if unpacked > LARGEST_TOTAL:
+            raise UploadFault(
+                "too_large_unpacked",
+                f"The zip has {unpacked} bytes unpacked; it may have {LARGEST_TOTAL}.",
+            )
+        _check_ratio("The zip", unpacked, packed)
+
+
+def _not_a_zip(start: bytes, error: Exception) -> UploadFault:
+    if start.startswith(b"PK"):
+        return UploadFault(
+            "zip_truncated", f"The zip is cut off or damaged: it cannot be read ({error})."
+        )
+    return UploadFault("not_a_zip", "What was uploaded is not a zip.")
+
+
+def _check_entry(entry: zipfile.ZipInfo) -> None:
+    name = entry.orig_filename
+    parts = name.removesuffix("/").split("/")
+    if name.startswith("/") or DRIVE.match(name):
+        raise UploadFault("unsafe_name", f"{name!r} is an absolute name; use relative ones.")
+    if "\\" in name:
+        raise UploadFault("unsafe_name", f"{name!r} has a backslash; separate folders by '/'.")
+    if ".." in parts:
+        raise UploadFault("unsafe_name", f"{name!r} leads out of the zip.")
+    if CONTROL.search(name) or not name.strip("/"):
+        raise UploadFault("unsafe_name", f"{name!r} is not a file's name.")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        raise UploadFault("symbolic_link", f"{name} is a symbolic link; pack the file itself.")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise UploadFault("special_file", f"{name} is neither a file nor a folder.")
+    if entry.flag_bits & ENCRYPTED:
+        raise UploadFault("encrypted", f"{name} is encrypted; pack it without a password.")
+    if entry.file_size > LARGEST_FILE:
+        raise UploadFault(
+            "file_too_large",
+            f"{name} has {entry.file_size} bytes unpacked; a file may have {LARGEST_FILE}.",
+        )
+    _check_ratio(name, entry.file_size, entry.compress_size)
+
+
+def _check_ratio(what: str, unpacked: int, packed: int) -> None:
+    if unpacked > max(RATIO_FROM, LARGEST_RATIO * packed):
+        raise UploadFault(
+            "zip_bomb", f"{what} grows from {packed} to {unpacked} bytes: no pictures do."
+        )
