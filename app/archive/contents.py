@@ -8,11 +8,21 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from app.archive.knobs import knob_rows
 from app.archive.layout import LAYOUTS, MANIFEST, layout_of
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
-ORDERED = ("count", "resolution", "model", "seed", "splits", "layout")
+ORDERED = (
+    "count",
+    "resolution",
+    "model",
+    "seed",
+    "splits",
+    "layout",
+    "style_seed",
+    "eye",
+)
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 # Licence ids that the Hugging Face hub knows and that a package is likely to carry.
@@ -145,6 +155,7 @@ neural networks: no picture here is of a real eye.
 | Size | {resolution} x {resolution} px |
 | Model | {package["name"]}, version {package["version"]} |
 | Seed of the order | {order["seed"]} |
+{knob_rows(order)}\
 | Licence | {licence} |
 
 ## Files

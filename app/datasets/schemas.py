@@ -16,6 +16,7 @@ def _whole(value: object) -> object:
 
 
 Layout = Literal["imagefolder", "drive"]
+Eye = Literal["left", "right"]
 # To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
@@ -87,6 +88,16 @@ class DatasetOrder(BaseModel):
         description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
         "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
     )
+    style_seed: Seed | None = Field(
+        default=None,
+        description="Draws one style for all photographs, as of one camera and one person; each pair "
+        "has its own if not given.",
+    )
+    eye: Eye | None = Field(
+        default=None,
+        description="Which eye all pairs show; both, drawn by pair, if not given. Not every model "
+        "knows left from right.",
+    )
     webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
@@ -99,6 +110,8 @@ class DatasetRequest(BaseModel):
     seed: Seed
     splits: Splits | None = None
     layout: Layout | None = None
+    style_seed: Seed | None = None
+    eye: Eye | None = None
 
 
 class Quote(BaseModel):

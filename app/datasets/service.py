@@ -14,6 +14,7 @@ from app.access.caller import Caller
 from app.archive.pairs import PairNotReady, Which, read_pair
 from app.broker import send_hints
 from app.datasets.estimates import expected_cost, measured_cost
+from app.datasets.knobs import check_knobs
 from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
@@ -284,6 +285,7 @@ def _resolve(
     if resolution not in offered:
         sizes = ", ".join(str(size) for size in offered)
         raise invalid_field("resolution", f"The model {model.id} makes: {sizes}.")
+    check_knobs(order, model)
     if order.webhook is not None:
         _check_webhook(services.settings, order.webhook)
     seed = secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed
@@ -294,6 +296,8 @@ def _resolve(
         seed=seed,
         splits=order.splits,
         layout=order.layout,
+        style_seed=order.style_seed,
+        eye=order.eye,
     )
     return model, request
 

@@ -43,6 +43,8 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "seed": seed,
         "splits": None,
         "layout": None,
+        "style_seed": None,
+        "eye": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
@@ -63,7 +65,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
 def test_an_order_may_name_everything(api: TestClient) -> None:
     splits = {"train": 0.5, "val": 0.5, "test": 0.0}
     order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1, "splits": splits}
-    order |= {"layout": "drive"}
+    order |= {"layout": "drive", "style_seed": 0, "eye": "left"}
     job = api.post("/datasets", json=order).json()
     assert job["request"] == {**order, "model": "eye@1.0.0"}
 
@@ -128,6 +130,8 @@ def test_seeds_that_are_drawn_differ(api: TestClient) -> None:
         ({"count": 1, "seed": -1}, "#/seed"),
         ({"count": 1, "seed": 2**53}, "#/seed"),
         ({"count": 1, "seed": "7"}, "#/seed"),
+        ({"count": 1, "style_seed": -1}, "#/style_seed"),
+        ({"count": 1, "eye": "both"}, "#/eye"),
         ({"count": 1, "colour": "red"}, "#/colour"),
         ({"count": 1, "a/b~c": 1}, "#/a~1b~0c"),
         ([], "#"),
@@ -225,6 +229,8 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "seed": 7,
             "splits": None,
             "layout": None,
+            "style_seed": None,
+            "eye": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,
