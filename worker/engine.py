@@ -21,7 +21,8 @@ from app.archive.segment import PairRecord, SegmentWriter, dump_index
 from app.jobs.leases import Claim
 from app.storage import Storage
 from models.sampling import Pair, PairSampler
-from worker.drawing import draw_pairs
+from models.selection import Chosen
+from worker.drawing import count_rejected, draw_pairs
 from worker.png import encode_map, encode_photograph
 
 ENCODERS = min(8, os.cpu_count() or 1)
@@ -79,6 +80,7 @@ def run_shard(
         "bytes": writer.size,
         "seconds": time.monotonic() - started,
         "environment": environment,
+        **count_rejected(claim.request, records),
     }
 
 
@@ -88,11 +90,20 @@ def _write_pairs(
     segment: SegmentWriter,
     report: Callable[[int], None],
 ) -> list[PairRecord]:
-    def write(index: int, encoding: Future[EncodedPair]) -> PairRecord:
+    def write(chosen: Chosen, encoding: Future[EncodedPair]) -> PairRecord:
         pair = encoding.result()
-        names = pair_names(index, claim.request)
-        entries = map(segment.add, names, (pair.image, pair.label, pair.mask))
-        return PairRecord(index, pair.seed, pair.vessel_share, *entries)
+        names = pair_names(chosen.index, claim.request)
+        image, label, mask = map(segment.add, names, (pair.image, pair.label, pair.mask))
+        return PairRecord(
+            chosen.index,
+            pair.seed,
+            pair.vessel_share,
+            image,
+            label,
+            mask,
+            quality=chosen.quality,
+            rejected=chosen.rejected,
+        )
 
     records: list[PairRecord] = []
     waiting: deque[Future[PairRecord]] = deque()
@@ -100,8 +111,9 @@ def _write_pairs(
     indices = range(claim.first, claim.first + claim.count)
     with ThreadPoolExecutor(ENCODERS) as encoders, ThreadPoolExecutor(1) as writer:
         for batch in draw_pairs(sampler, claim.request, indices):
-            for index, pair in batch:
-                waiting.append(writer.submit(write, index, encoders.submit(encode_pair, pair)))
+            for chosen in batch:
+                encoding = encoders.submit(encode_pair, chosen.pair)
+                waiting.append(writer.submit(write, chosen, encoding))
             while waiting and (waiting[0].done() or len(waiting) > most_waiting):
                 records.append(waiting.popleft().result())
             report(len(records))

@@ -16,6 +16,7 @@ from app.jobs.tables import ItemKind
 from app.settings import Settings, get_settings
 from app.storage import Storage, StorageKeyError, open_storage
 from models.devices import keep_freed_memory
+from models.selection import LimitsNotMet
 from worker.engine import run_shard
 from worker.heartbeat import Heartbeat, Interrupted
 from worker.model_cache import ModelUnavailable, SamplerCache, find_package
@@ -69,7 +70,7 @@ class Worker:
         except Exception as error:
             code, detail = explain(error)
             logger.exception("failed %s: %s", name, code)
-            fail(self._db, claim, code, detail)
+            fail(self._db, claim, code, detail, final=isinstance(error, LimitsNotMet))
         else:
             if complete(self._db, claim, result):
                 logger.info("finished %s", name)
@@ -120,6 +121,8 @@ def explain(error: Exception) -> tuple[str, str]:
             return error.code, str(error)
         case ArchiveError() | StorageKeyError():
             return "parts_missing", f"Parts of the data set are missing: {error}."
+        case LimitsNotMet():
+            return "limits_not_met", f"The model does not make what was ordered: {error}."
         case MemoryError() | torch.OutOfMemoryError():
             return "out_of_memory", "The worker has too little memory for this order."
         case OSError():

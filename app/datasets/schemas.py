@@ -39,6 +39,49 @@ class Splits(BaseModel):
         return self
 
 
+class VesselShare(BaseModel):
+    """Vessel pixels per pixel of the field of view."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    min: float | None = Field(default=None, ge=0, le=1)
+    max: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min, {self.min:g}, must not be above max, {self.max:g}")
+        return self
+
+
+class MinimumQuality(BaseModel):
+    """What a pair must have at least; give one or more."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    contrast: float | None = Field(
+        default=None,
+        ge=0,
+        le=255,
+        description="Grey levels of 255 by which vessels are darker than their rim, in the green "
+        "channel.",
+    )
+    connected: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the vessel pixels in the largest connected piece.",
+    )
+
+    @model_validator(mode="after")
+    def _check_presence(self) -> Self:
+        if self.contrast is None and self.connected is None:
+            raise ValueError("give contrast, connected or both")
+        return self
+
+
 class Webhook(BaseModel):
     """Who is told when the job has ended."""
 
@@ -98,6 +141,16 @@ class DatasetOrder(BaseModel):
         description="Which eye all pairs show; both, drawn by pair, if not given. Not every model "
         "knows left from right.",
     )
+    vessel_share: VesselShare | None = Field(
+        default=None,
+        description="Only maps with this share of vessel; others are drawn again, which takes longer.",
+        examples=[{"min": 0.08, "max": 0.12}],
+    )
+    minimum_quality: MinimumQuality | None = Field(
+        default=None,
+        description="Only pairs that have at least this; others are drawn again, which takes longer.",
+        examples=[{"contrast": 4, "connected": 0.5}],
+    )
     webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
@@ -112,6 +165,8 @@ class DatasetRequest(BaseModel):
     layout: Layout | None = None
     style_seed: Seed | None = None
     eye: Eye | None = None
+    vessel_share: VesselShare | None = None
+    minimum_quality: MinimumQuality | None = None
 
 
 class Quote(BaseModel):
@@ -131,6 +186,11 @@ class Progress(BaseModel):
     requested: int
     generated: int
     packaged: int
+    rejected: dict[str, int] | None = Field(
+        description="Of an order with limits (vessel_share, minimum_quality): candidates turned away "
+        "for finished pairs, by the measure they failed. Null of other orders, and of expired ones.",
+        examples=[{"vessel_share": 12, "contrast": 3}],
+    )
 
 
 class Estimate(BaseModel):

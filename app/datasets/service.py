@@ -14,7 +14,7 @@ from app.access.caller import Caller
 from app.archive.pairs import PairNotReady, Which, read_pair
 from app.broker import send_hints
 from app.datasets.estimates import expected_cost, measured_cost
-from app.datasets.knobs import check_knobs
+from app.datasets.knobs import check_eye, check_limits, expected_slowdown
 from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
@@ -40,9 +40,10 @@ def quote(services: Services, caller: Caller, order: DatasetOrder) -> Quote:
     with services.db.read() as session:
         measured = measured_cost(session, request.model, request.resolution)
     cost = measured or expected_cost(model)
+    slowdown = expected_slowdown(request.model_dump(exclude_none=True), model)
     return Quote(
         request=request,
-        seconds=round(request.count * cost.seconds, 1),
+        seconds=round(request.count * cost.seconds * slowdown, 1),
         bytes=round(request.count * cost.bytes),
         basis="measured" if measured else "package",
     )
@@ -285,7 +286,7 @@ def _resolve(
     if resolution not in offered:
         sizes = ", ".join(str(size) for size in offered)
         raise invalid_field("resolution", f"The model {model.id} makes: {sizes}.")
-    check_knobs(order, model)
+    check_eye(order, model)
     if order.webhook is not None:
         _check_webhook(services.settings, order.webhook)
     seed = secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed
@@ -298,7 +299,10 @@ def _resolve(
         layout=order.layout,
         style_seed=order.style_seed,
         eye=order.eye,
+        vessel_share=order.vessel_share,
+        minimum_quality=order.minimum_quality,
     )
+    check_limits(request.model_dump(exclude_none=True), model)
     return model, request
 
 

@@ -143,9 +143,9 @@ def renew(
 def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = utc_now) -> bool:
     """Note the item as done, and in the same transaction what follows from it for the job.
 
-    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, environment``; of the packing:
-    ``archive_key, bytes, manifest_sha256``. Returns False, and changes nothing, if the lease is no longer
-    the claim's.
+    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, environment`` and, if the order has
+    limits, ``rejected``; of the packing: ``archive_key, bytes, manifest_sha256``. Returns False, and
+    changes nothing, if the lease is no longer the claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
@@ -157,7 +157,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         item.result = result
         if item.kind == ItemKind.SHARD:
             job.environment = job.environment or result["environment"]
-            record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
+            if "rejected" not in result:  # what was turned away took time too
+                record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif is_wanted(job, item.kind):
             job.archive_key = result["archive_key"]
@@ -169,16 +170,24 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         return True
 
 
-def fail(db: Database, claim: Claim, code: str, detail: str, clock: Clock = utc_now) -> None:
+def fail(
+    db: Database,
+    claim: Claim,
+    code: str,
+    detail: str,
+    final: bool = False,
+    clock: Clock = utc_now,
+) -> None:
     """Note a failed attempt: the item becomes ready again, or after its last attempt the job fails.
 
-    ``code`` is a short word for programs, ``detail`` a sentence for people.
+    ``code`` is a short word for programs, ``detail`` a sentence for people. ``final``: another attempt
+    would end in the same way.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
         item = _current_item(session, claim)
         if item is not None:
-            note_failure(session, job, item, {"code": code, "detail": detail}, clock())
+            note_failure(session, job, item, {"code": code, "detail": detail}, clock(), final)
 
 
 def release(db: Database, claim: Claim, clock: Clock = utc_now) -> None:
@@ -192,14 +201,19 @@ def release(db: Database, claim: Claim, clock: Clock = utc_now) -> None:
 
 
 def note_failure(
-    session: Session, job: Job, item: Item, error: dict[str, str], now: datetime
+    session: Session,
+    job: Job,
+    item: Item,
+    error: dict[str, str],
+    now: datetime,
+    final: bool = False,
 ) -> None:
     """Count a failure of a leased item and decide what becomes of it and of its locked job."""
     item.failures += 1
     item.error = error
     if not is_wanted(job, item.kind):
         end_lease(item, ItemState.DROPPED)
-    elif item.failures < job.max_attempts:
+    elif item.failures < job.max_attempts and not final:
         end_lease(item, ItemState.READY)
     else:
         end_lease(item, ItemState.FAILED)
