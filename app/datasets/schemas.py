@@ -1,6 +1,7 @@
 """What users send and get when they order a data set."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -15,10 +16,23 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _time(value: object) -> datetime:
+    try:
+        if isinstance(value, str) and RFC3339.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("use a time with its zone (RFC 3339), as in 2026-12-01T18:00:00Z")
+
+
 Layout = Literal["imagefolder", "drive"]
 Eye = Literal["left", "right"]
 # To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Time = Annotated[datetime, BeforeValidator(_time)]  # with a zone; kept in UTC
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
 
 
@@ -151,6 +165,12 @@ class DatasetOrder(BaseModel):
         description="Only pairs that have at least this; others are drawn again, which takes longer.",
         examples=[{"contrast": 4, "connected": 0.5}],
     )
+    deadline: Time | None = Field(
+        default=None,
+        description="If the job has not ended by then, it is cancelled; what is finished can be "
+        "downloaded. A time with its zone.",
+        examples=["2126-12-01T18:00:00Z"],
+    )
     webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
@@ -266,9 +286,12 @@ class Dataset(BaseModel):
         description="Library versions, device and precision for which the same order gives the "
         "same bytes; null until the first pairs are there."
     )
-    error: JobError | None = Field(description="Why the job failed.")
+    error: JobError | None = Field(
+        description="Why the job failed, or was cancelled without being asked to."
+    )
     links: Links
     webhook: WebhookReport | None = Field(description="Null if the order named none.")
+    deadline: datetime | None = Field(description="When the job is cancelled if it has not ended.")
     expires_at: datetime | None = Field(
         description="When the files will be removed; null while that is not known, or never."
     )

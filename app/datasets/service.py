@@ -82,6 +82,7 @@ def place_order(
             retention_seconds=None if hours is None else hours * 3600,
             idempotency=idempotency,
             webhook_url=None if order.webhook is None else order.webhook.url,
+            deadline=order.deadline,
             check=lambda session, now: check_quotas(session, services, caller, request.count, now),
             clock=services.clock,
         )
@@ -111,7 +112,7 @@ def plain_key(key: str) -> str:
 
 def digest_of(order: DatasetOrder) -> str:
     """SHA-256 of what was sent, however its JSON was written."""
-    sent = json.dumps(order.model_dump(exclude_unset=True), sort_keys=True)
+    sent = json.dumps(order.model_dump(mode="json", exclude_unset=True), sort_keys=True)
     return hashlib.sha256(sent.encode()).hexdigest()
 
 
@@ -289,6 +290,8 @@ def _resolve(
     check_eye(order, model)
     if order.webhook is not None:
         _check_webhook(services.settings, order.webhook)
+    if order.deadline is not None and order.deadline <= services.clock():
+        raise invalid_field("deadline", "This time has passed already.")
     seed = secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed
     request = DatasetRequest(
         count=order.count,

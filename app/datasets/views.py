@@ -53,6 +53,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             error=None if job.error is None else JobError(**job.error),
             links=_links(job),
             webhook=webhooks.get(job.id),
+            deadline=job.deadline_at,
             expires_at=job.expires_at,
             created_at=job.created_at,
             timestamps=Timestamps(**{name: getattr(job, f"{name}_at") for name in JobStatus}),
