@@ -230,7 +230,13 @@ class Archive(BaseModel):
 
 class JobError(BaseModel):
     code: str = Field(description="A short word for programs.", examples=["worker_lost"])
-    detail: str
+    detail: str = Field(
+        description="Which part failed, how often it was tried, why, and what to do.",
+        examples=[
+            "Pairs 32 to 63 could not be made (tried 3 times). The file store failed: it is full. Order "
+            "again when those who run the service have seen to it."
+        ],
+    )
 
 
 class Links(BaseModel):

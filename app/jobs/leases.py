@@ -217,10 +217,23 @@ def note_failure(
         end_lease(item, ItemState.READY)
     else:
         end_lease(item, ItemState.FAILED)
-        job.error = error
+        job.error = {**error, "detail": f"{_what_failed(item)} {error['detail']}"}
         if job.status in ACTIVE:
             job.enter(JobStatus.FAILED, now)
     settle(session, job, now)
+
+
+def _what_failed(item: Item) -> str:
+    """Which part of the order an item stands for, and how often it was tried."""
+    first, last = item.first, item.first + item.count - 1
+    if item.kind == ItemKind.PACK:
+        part = "The archive could not be packed"
+    elif first == last:
+        part = f"Pair {first} could not be made"
+    else:
+        part = f"Pairs {first} to {last} could not be made"
+    times = {1: "once", 2: "twice"}.get(item.failures, f"{item.failures} times")
+    return f"{part} (tried {times})."
 
 
 def _current(claim: Claim) -> tuple[Any, ...]:

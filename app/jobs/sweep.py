@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 WORKER_LOST = {
     "code": "worker_lost",
-    "detail": "The worker stopped reporting before it had finished its part of the job.",
+    "detail": "The worker stopped reporting before it had finished: it was killed, for lack of memory "
+    "perhaps, or cut off. Order again when those who run the service have seen to it.",
 }
 
 DEADLINE_EXCEEDED = {
