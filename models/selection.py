@@ -15,8 +15,8 @@ from models.quality import OF_MAPS, OF_PHOTOGRAPHS, Limits, judge, span
 from models.sampling import Pair, PairSampler, VesselMap, Wish
 from models.seeds import candidate_seed
 
-# Where one candidate in twenty is good, one pair in half a million finds none among so many.
-MOST_CANDIDATES = 256
+# Where one candidate in fifty is good, one pair in 30,000 finds none among so many.
+MOST_CANDIDATES = 512
 BATCHES_AHEAD = 16  # pairs that may be begun before the next one in order is found
 
 

@@ -66,7 +66,7 @@ class Worker:
         except Exception as error:
             failure = explain(error)
             logger.exception("failed %s: %s", name, failure.code)
-            fail(self._db, claim, failure.code, failure.detail, failure.final)
+            fail(self._db, claim, failure.code, failure.detail, final=failure.final)
         else:
             if complete(self._db, claim, result):
                 logger.info("finished %s", name)

@@ -1,6 +1,7 @@
 """How long orders will take and how large they get."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -89,15 +90,17 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     workers = max(1, leased or 0)
     # What candidates turned away cost is not in the rates: such a job has its own.
     own = own_costs(session, [job.id for job in jobs if limits_of(job.request)])
-    costs: dict[tuple[str, int], PairCost | None] = {}
+    costs: dict[tuple[Any, ...], PairCost | None] = {}
     estimates = {}
     seconds = 0.0
     queued = 0
     for job in jobs:
-        key = (job.request["model"], job.request["resolution"])
+        model, resolution = job.request["model"], job.request["resolution"]
+        key = (model, resolution, *limits_of(job.request).items())
         if key not in costs:
-            costs[key] = measured_cost(session, *key) or _expected_cost(registry, key[0])
-        cost = own.get(job.id) or _slowed(costs[key], registry, job)
+            free = measured_cost(session, model, resolution) or _expected_cost(registry, model)
+            costs[key] = _slowed(free, registry, job)
+        cost = own.get(job.id) or costs[key]
         if cost is not None:
             seconds += (job.count - done.get(job.id, 0)) * cost.seconds
         waits = job.status == JobStatus.QUEUED

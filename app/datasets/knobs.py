@@ -10,7 +10,8 @@ from app.datasets.schemas import DatasetOrder
 from app.errors import invalid_field
 from app.registry.service import RegisteredModel
 
-LEAST_GOOD = 0.05  # share of the candidates; a worker gives up where far fewer are good
+# Share of the candidates. A worker gives up only where far fewer are good: the estimate is rough.
+LEAST_GOOD = 0.1
 # Of the time that a pair takes, the vessel map takes this share (shipped model, two cores).
 TIME_OF_MAP = 0.16
 

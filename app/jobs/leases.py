@@ -175,8 +175,9 @@ def fail(
     claim: Claim,
     code: str,
     detail: str,
-    final: bool = False,
     clock: Clock = utc_now,
+    *,
+    final: bool = False,
 ) -> None:
     """Note a failed attempt: the item becomes ready again, or after its last attempt the job fails.
 
