@@ -69,7 +69,7 @@ def stage_times(sampler: PairSampler, order: Order, folder: Path) -> dict[str, f
     """
     count = order["count"]
     clock = _Clock()
-    for name, stage in (("draw_labels", "stage one, maps"), ("render", "stage two, photographs")):
+    for name, stage in (("draw_maps", "stage one, maps"), ("render", "stage two, photographs")):
         setattr(sampler, name, clock.timed(stage, getattr(sampler, name)))
     pairs = sample_all(sampler, count)
     encoded = list(map(clock.timed("encode", encode_pair), pairs))

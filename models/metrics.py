@@ -29,8 +29,7 @@ def map_measures(label: Label, field: Label) -> dict[str, float]:
         return dict.fromkeys(
             ("vessel_share", "pieces", "largest_piece_share", "calibre", "reach"), 0.0
         )
-    pieces, count = ndimage.label(label, structure=EIGHT)
-    largest = np.bincount(pieces.ravel())[1:].max()
+    pieces = piece_sizes(label)
     depth = ndimage.distance_transform_edt(label)
     ridge = label & (depth == ndimage.maximum_filter(depth, size=3))
     ys, xs = np.nonzero(field)
@@ -39,11 +38,17 @@ def map_measures(label: Label, field: Label) -> dict[str, float]:
     away = np.hypot(vessel_ys - ys.mean(), vessel_xs - xs.mean())
     return {
         "vessel_share": total / float(field.sum()),
-        "pieces": float(count),
-        "largest_piece_share": float(largest) / total,
+        "pieces": float(len(pieces)),
+        "largest_piece_share": float(pieces.max()) / total,
         "calibre": float(2 * depth[ridge].mean() - 1),
         "reach": float(np.quantile(away, 0.995) / radius),
     }
+
+
+def piece_sizes(label: Label) -> NDArray[np.intp]:
+    """Pixels of each 8-connected piece of a label [H, W]."""
+    pieces, _ = ndimage.label(label, structure=EIGHT)
+    return np.bincount(pieces.ravel())[1:]
 
 
 def vessel_contrast(photo: NDArray[np.uint8], label: Label, field: Label) -> float:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +30,7 @@ STYLE_MEAN, STYLE_FACTOR = "style.mean", "style.factor"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 Network = TypeVar("Network", bound=nn.Module)
+Eye = Literal["left", "right"]
 
 
 class PackageError(ValueError):
@@ -43,6 +44,7 @@ class SamplingConfig:
     batch_size: the fixed batch the networks run at. threshold: share of a pixel, in (0, 1), from which
     a drawn map counts as vessel. smallest_piece: connected pieces of fewer pixels are dropped.
     field_mean and field_deviation: centre x, y and radius of the field of view, as shares of the side.
+    eye: the one that stage one draws, before the sampler mirrors some; None if that is not known.
     """
 
     batch_size: int
@@ -50,6 +52,7 @@ class SamplingConfig:
     smallest_piece: int
     field_mean: tuple[float, float, float]
     field_deviation: tuple[float, float, float]
+    eye: Eye | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 1024:
@@ -58,6 +61,8 @@ class SamplingConfig:
             raise ValueError("threshold must lie between 0 and 1")
         if self.smallest_piece < 0:
             raise ValueError("smallest_piece must not be negative")
+        if self.eye not in (None, *get_args(Eye)):
+            raise ValueError('eye must be "left" or "right", or be left out')
         for name in ("field_mean", "field_deviation"):
             values = tuple(float(v) for v in getattr(self, name))
             if len(values) != 3 or min(values) < 0 or max(values) > 1:
@@ -213,7 +218,7 @@ def write_package(
             "vessel": {"class": "VesselGenerator", "config": asdict(vessel.config)},
             "translator": {"class": "Translator", "config": asdict(translator.config)},
         },
-        "sampling": asdict(sampling),
+        "sampling": {k: v for k, v in asdict(sampling).items() if v is not None},
         "files": {p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for p in listed},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
@@ -248,7 +253,7 @@ def write_tiny_package(folder: Path, resolution: int = 64) -> Path:
         },
         "metrics": {},
     }
-    sampling = SamplingConfig(4, 0.5, 2, (0.5, 0.5, 0.46), (0.002, 0.004, 0.005))
+    sampling = SamplingConfig(4, 0.5, 2, (0.5, 0.5, 0.46), (0.002, 0.004, 0.005), eye="right")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "CARD.md").write_text("# tiny\n\nUntrained, for tests.\n")
     write_package(folder, facts, vessel, translator, (torch.zeros(4), torch.eye(4)), sampling)

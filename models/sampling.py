@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,10 +14,44 @@ from torch import Tensor
 
 from models.devices import Device
 from models.field_of_view import FieldOfView
-from models.package import ModelPackage, SamplingConfig
+from models.package import Eye, ModelPackage, SamplingConfig
 from models.seeds import pair_seed
 
-__all__ = ["Pair", "PairSampler", "pair_seed"]
+Member = TypeVar("Member")
+
+__all__ = ["Pair", "PairSampler", "VesselMap", "Wish", "pair_seed"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of every pair alike, in place of what its own seed would draw.
+
+    style_seed: draws one style for all photographs. eye: the one that all maps show.
+    """
+
+    style_seed: int | None = None
+    eye: Eye | None = None
+
+
+NO_WISH = Wish()
+
+
+@dataclass(frozen=True)
+class VesselMap:
+    """Stage one's half of a pair, and all that stage two needs to photograph it.
+
+    label and field: vessels and field of view, uint8 [H, W], 0 or 1. style: code [S].
+    """
+
+    seed: int
+    label: NDArray[np.uint8]
+    field: NDArray[np.uint8]
+    style: Tensor
+
+    @property
+    def vessel_share(self) -> float:
+        """Vessel pixels per pixel of the field of view."""
+        return round(float(self.label.sum() / self.field.sum()), 6)
 
 
 @dataclass(frozen=True)
@@ -81,39 +116,78 @@ class PairSampler:
             name, precision = f"cpu {torch.backends.cpu.get_cpu_capability()}", "float32"
         return {"torch": torch.__version__, "device": name, "precision": precision}
 
-    def sample(self, seeds: Sequence[int]) -> list[Pair]:
+    def sample(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[Pair]:
         """Draw the pairs of 1 to ``batch_size`` seeds.
 
         Raises:
-            ValueError: for more seeds than a batch holds, or none.
+            ValueError: for more seeds than a batch holds, or none; for a wish that the package
+                cannot meet.
         """
-        noises = self._draw(seeds)
-        labels, fields = self.draw_labels(noises)
-        photos = self.render(labels, fields, noises)
+        return self.render(self.draw_maps(seeds, wish))
+
+    def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[VesselMap]:
+        """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`."""
+        noises = [self._noise(seed, wish) for seed in self._fill(seeds)]
+        with torch.inference_mode():
+            latents = torch.stack([noise.latent for noise in noises]).to(self._device.name)
+            shares = (self._vessels(latents)[:, 0].float().cpu().numpy() + 1) / 2
+        maps = []
+        for seed, share, noise in zip(seeds, shares, noises, strict=False):
+            field = noise.field.draw(self.resolution)
+            share = share[:, ::-1] if noise.mirrored else share
+            label = (share > self.package.sampling.threshold) & field
+            label = without_specks(label, self.package.sampling)
+            maps.append(
+                VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), noise.style)
+            )
+        return maps
+
+    def render(self, maps: Sequence[VesselMap]) -> list[Pair]:
+        """Stage two: the pairs of 1 to ``batch_size`` maps.
+
+        Raises:
+            ValueError: for more maps than a batch holds, or none.
+        """
+        batch, where = self._fill(maps), self._device.name
+        styles = torch.stack([each.style for each in batch]).to(where)
+        planes = torch.from_numpy(np.stack([(each.label, each.field) for each in batch]))
+        planes = planes.to(where).float().contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), self._device.autocast():
+            photos = self._translator(planes[:, :1], planes[:, 1:], styles)
+            levels = ((photos.float() + 1) * 127.5).round().to(torch.uint8)
+        pictures = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return [
             Pair(
-                seed=seed,
-                image=photo,
-                label=label * np.uint8(255),
-                mask=field * np.uint8(255),
-                vessel_share=round(float(label.sum() / field.sum()), 6),
+                seed=each.seed,
+                image=picture,
+                label=each.label * np.uint8(255),
+                mask=each.field * np.uint8(255),
+                vessel_share=each.vessel_share,
             )
-            for seed, photo, label, field in zip(seeds, photos, labels, fields, strict=False)
+            for each, picture in zip(maps, pictures, strict=False)
         ]
 
-    def _draw(self, seeds: Sequence[int]) -> list[_Noise]:
-        if not 1 <= len(seeds) <= self.batch_size:
-            raise ValueError(f"{len(seeds)} seeds: give 1 to {self.batch_size}")
-        padded = [*seeds, *[seeds[-1]] * (self.batch_size - len(seeds))]
-        return [self._noise(seed) for seed in padded]
+    def _fill(self, members: Sequence[Member]) -> list[Member]:
+        """A full batch: the last member stands in for those that are lacking."""
+        if not 1 <= len(members) <= self.batch_size:
+            raise ValueError(f"a batch of {len(members)}: give 1 to {self.batch_size}")
+        return [*members, *[members[-1]] * (self.batch_size - len(members))]
 
-    def _noise(self, seed: int) -> _Noise:
+    def _noise(self, seed: int, wish: Wish) -> _Noise:
+        config = self.package.sampling
+        if wish.eye and not config.eye:
+            raise ValueError("the package does not know which eye its maps show")
         generator = torch.Generator().manual_seed(seed)
         latent = torch.randn(self.package.vessel_config.latent, generator=generator)
         code = torch.randn(len(self._style_mean), generator=generator)
         place = torch.randn(3, generator=generator).clamp(-2, 2)
+        # Drawn also where it is wished otherwise: what comes after must not depend on it.
         mirrored = bool(torch.rand((), generator=generator) < 0.5)
-        config = self.package.sampling
+        if wish.eye:
+            mirrored = wish.eye != config.eye
+        if wish.style_seed is not None:
+            generator = torch.Generator().manual_seed(wish.style_seed)
+            code = torch.randn(len(self._style_mean), generator=generator)
         x, y, radius = (
             mean + deviation * float(value)
             for mean, deviation, value in zip(
@@ -122,32 +196,6 @@ class PairSampler:
         )
         style = self._style_mean + self._style_factor @ code
         return _Noise(latent, mirrored, style, FieldOfView(x, y, radius))
-
-    def draw_labels(self, noises: Sequence[_Noise]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Stage one for a full batch: labels and fields of view, uint8 [B, H, W] of 0 and 1."""
-        with torch.inference_mode():
-            latents = torch.stack([noise.latent for noise in noises]).to(self._device.name)
-            shares = (self._vessels(latents)[:, 0].float().cpu().numpy() + 1) / 2
-        shares = np.stack(
-            [s[:, ::-1] if n.mirrored else s for s, n in zip(shares, noises, strict=True)]
-        )
-        fields = np.stack([noise.field.draw(self.resolution) for noise in noises])
-        labels = (shares > self.package.sampling.threshold) & fields
-        cleaned = [without_specks(label, self.package.sampling) for label in labels]
-        return np.stack(cleaned).astype(np.uint8), fields.astype(np.uint8)
-
-    def render(
-        self, labels: NDArray[np.uint8], fields: NDArray[np.uint8], noises: Sequence[_Noise]
-    ) -> NDArray[np.uint8]:
-        """Stage two for a full batch: photographs, RGB uint8 [B, H, W, 3]."""
-        where = self._device.name
-        styles = torch.stack([noise.style for noise in noises]).to(where)
-        maps = torch.from_numpy(np.stack([labels, fields], axis=1)).to(where).float()
-        maps = maps.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), self._device.autocast():
-            photos = self._translator(maps[:, :1], maps[:, 1:], styles)
-            levels = ((photos.float() + 1) * 127.5).round().to(torch.uint8)
-        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def without_specks(label: NDArray[np.bool_], config: SamplingConfig) -> NDArray[np.bool_]:

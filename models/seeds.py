@@ -10,5 +10,16 @@ def pair_seed(order_seed: int, index: int) -> int:
 
     A whole number of 63 bits, which a signed database column and a JSON reader can hold.
     """
-    digest = hashlib.sha256(f"{order_seed}:{index}".encode()).digest()
-    return int.from_bytes(digest[:8]) >> 1
+    return _hash(f"{order_seed}:{index}")
+
+
+def candidate_seed(order_seed: int, index: int, candidate: int) -> int:
+    """Seed of a candidate for pair ``index``, from 0; the first is the pair of an order that takes
+    any."""
+    if candidate == 0:
+        return pair_seed(order_seed, index)
+    return _hash(f"{order_seed}:{index}:{candidate}")
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

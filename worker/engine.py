@@ -23,7 +23,8 @@ from app.archive.segment import PairRecord, SegmentWriter, dump_index
 from app.jobs.leases import Claim
 from app.storage import Storage
 from models.sampling import Pair, PairSampler
-from worker.drawing import draw_pairs
+from models.selection import Chosen
+from worker.drawing import count_rejected, draw_pairs
 from worker.png import encode_map, encode_photograph
 
 ENCODERS = min(8, os.cpu_count() or 1)
@@ -108,6 +109,7 @@ def run_shard(
         "seconds": ended - started,
         "stage_seconds": clock.seconds,
         "environment": environment,
+        **count_rejected(claim.request, records),
     }
 
 
@@ -122,12 +124,21 @@ def _write_pairs(
         with clock.at("encode"):
             return encode_pair(pair)
 
-    def write(index: int, encoding: Future[EncodedPair]) -> PairRecord:
+    def write(chosen: Chosen, encoding: Future[EncodedPair]) -> PairRecord:
         pair = encoding.result()
-        names = pair_names(index, claim.request)
+        names = pair_names(chosen.index, claim.request)
         with clock.at("upload"):
-            entries = map(segment.add, names, (pair.image, pair.label, pair.mask))
-            return PairRecord(index, pair.seed, pair.vessel_share, *entries)
+            image, label, mask = map(segment.add, names, (pair.image, pair.label, pair.mask))
+        return PairRecord(
+            chosen.index,
+            pair.seed,
+            pair.vessel_share,
+            image,
+            label,
+            mask,
+            quality=chosen.quality,
+            rejected=chosen.rejected,
+        )
 
     records: list[PairRecord] = []
     waiting: deque[Future[PairRecord]] = deque()
@@ -139,8 +150,9 @@ def _write_pairs(
                 batch = next(draws, None)
             if batch is None:
                 break
-            for index, pair in batch:
-                waiting.append(writer.submit(write, index, encoders.submit(encode, pair)))
+            for chosen in batch:
+                encoding = encoders.submit(encode, chosen.pair)
+                waiting.append(writer.submit(write, chosen, encoding))
             while waiting and (waiting[0].done() or len(waiting) > most_waiting):
                 records.append(waiting.popleft().result())
             report(len(records))

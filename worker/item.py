@@ -7,24 +7,21 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import torch
-
-from app.archive.pack import ArchiveError, discard_segments, pack
+from app.archive.pack import discard_segments, pack
 from app.database import Database, open_database
 from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
 from app.jobs.tables import ItemKind, Job
 from app.settings import Settings, get_settings
-from app.storage import Storage, StorageKeyError, job_prefix, open_storage
+from app.storage import Storage, job_prefix, open_storage
 from app.uploads.pictures import zip_key
 from models.devices import keep_freed_memory
 from worker.check.upload import check_upload
 from worker.engine import run_shard
+from worker.failures import explain
 from worker.heartbeat import Heartbeat, Interrupted
-from worker.model_cache import ModelUnavailable, SamplerCache, find_package
+from worker.model_cache import SamplerCache, find_package
 
 logger = logging.getLogger(__name__)
-
-BUG = "The worker ran into an error of its own; its log has the details."
 
 
 class Worker:
@@ -69,9 +66,9 @@ class Worker:
             if interruption.release:
                 release(self._db, claim)
         except Exception as error:
-            code, detail = explain(error)
-            logger.exception("failed %s: %s", name, code)
-            if not fail(self._db, claim, code, detail):
+            failure = explain(error)
+            logger.exception("failed %s: %s", name, failure.code)
+            if not fail(self._db, claim, failure.code, failure.detail, final=failure.final):
                 self._take_back(claim)
         else:
             if complete(self._db, claim, result):
@@ -134,20 +131,6 @@ class Worker:
 def shard_number(claim: Claim) -> int:
     """How many shards the claim's job has."""
     return -(-claim.request["count"] // claim.shard_pairs)
-
-
-def explain(error: Exception) -> tuple[str, str]:
-    """A code for programs and a sentence for people; of a bug, nothing of its inside."""
-    match error:
-        case ModelUnavailable():
-            return error.code, str(error)
-        case ArchiveError() | StorageKeyError():
-            return "parts_missing", f"Parts of it are missing in the storage: {error}."
-        case MemoryError() | torch.OutOfMemoryError():
-            return "out_of_memory", "The worker has too little memory for this."
-        case OSError():
-            return "storage_failed", f"Reading or writing failed: {error.strerror or error}."
-    return "internal_error", BUG
 
 
 @lru_cache

@@ -38,7 +38,9 @@ def find_package(models_dir: Path, model: str, digest: str) -> tuple[Path, dict[
             f"The package {model} in {changed.name} is not the one that was ordered: its digest "
             f"is no longer {digest[:12]}. Order anew, or put the old package back.",
         )
-    raise ModelUnavailable("model_missing", f"The worker has no package {model}.")
+    raise ModelUnavailable(
+        "model_missing", f"The worker has no package {model}. Order a model that is offered."
+    )
 
 
 def _model(package: bytes) -> str | None:
@@ -74,9 +76,11 @@ class SamplerCache:
             # Users see this: it names the file, but not where on the worker it lies.
             fault = str(error).replace(f"{folder}/", "")
             raise ModelUnavailable(
-                "model_damaged", f"The package {model} is damaged: {fault}."
+                "model_damaged",
+                f"The package {model} is damaged: {fault}. Put a whole copy in its place.",
             ) from error
         except ValueError as error:
             raise ModelUnavailable(
-                "device_missing", f"The worker cannot use its device: {error}."
+                "device_missing",
+                f"The worker cannot use its device: {error}. FUNDUSMITH_DEVICE names it.",
             ) from error

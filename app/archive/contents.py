@@ -8,11 +8,23 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from app.archive.knobs import knob_rows, selection
 from app.archive.layout import LAYOUTS, MANIFEST, layout_of
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
-ORDERED = ("count", "resolution", "model", "seed", "splits", "layout")
+ORDERED = (
+    "count",
+    "resolution",
+    "model",
+    "seed",
+    "splits",
+    "layout",
+    "style_seed",
+    "eye",
+    "vessel_share",
+    "minimum_quality",
+)
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 # Licence ids that the Hugging Face hub knows and that a package is likely to carry.
@@ -36,6 +48,7 @@ def metadata_line(record: PairRecord) -> bytes:
         "index": record.index,
         "seed": record.seed,
         "vessel_share": record.vessel_share,
+        **(record.quality or {}),
     }
     return json.dumps(line).encode() + b"\n"
 
@@ -46,10 +59,12 @@ def manifest_head(
     package_digest: str,
     environments: Sequence[Mapping[str, Any]],
     splits: Mapping[str, int],
+    rejected: Mapping[str, int] = {},
 ) -> bytes:
     """The manifest up to and without its two long members, ``seeds`` and ``files``.
 
-    ``splits`` has the number of pairs in each split.
+    ``splits`` has the number of pairs in each split; ``rejected`` that of the candidates turned away,
+    by the measures that the order limits.
     """
     pairs = sum(splits.values())
     head = {
@@ -64,6 +79,7 @@ def manifest_head(
         "environments": environments,
         "counts": {"pairs": pairs, "images": pairs, "labels": pairs, "masks": pairs},
         "splits": splits,
+        **({"rejected": rejected} if rejected else {}),
     }
     return json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}").encode()
 
@@ -96,10 +112,15 @@ def _for_datasets(splits: Collection[str]) -> tuple[str, str]:
     return f"configs:\n- config_name: default\n  data_files:\n{files}", FOR_DATASETS
 
 
-def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Mapping[str, int]) -> str:
+def card(
+    order: Mapping[str, Any],
+    package: Mapping[str, Any],
+    splits: Mapping[str, int],
+    rejected: Mapping[str, int] = {},
+) -> str:
     """README.md: the data set card, with the head that the Hugging Face hub and library read.
 
-    ``splits`` has the number of pairs in each split.
+    ``splits`` and ``rejected`` are as for :func:`manifest_head`.
     """
     count, resolution = sum(splits.values()), order["resolution"]
     ordered = "" if count == order["count"] else f" of {order['count']} ordered; it was cancelled"
@@ -145,6 +166,7 @@ neural networks: no picture here is of a real eye.
 | Size | {resolution} x {resolution} px |
 | Model | {package["name"]}, version {package["version"]} |
 | Seed of the order | {order["seed"]} |
+{knob_rows(order)}\
 | Licence | {licence} |
 
 ## Files
@@ -162,6 +184,7 @@ Beside them:
 - `{MANIFEST}`: the order, the model's digest, the software that drew the pairs, each pair's
   seed, and the SHA-256 of each file.
 
+{selection(order, rejected)}\
 ## How to load
 
 {loading}

@@ -14,6 +14,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from app.archive.contents import card, manifest_file, manifest_head, metadata_line
+from app.archive.knobs import limits_of
 from app.archive.layout import (
     MANIFEST,
     README,
@@ -71,9 +72,11 @@ def pack(
             if (size := storage.size(segment)) != data_end:
                 raise ArchiveError(f"{segment} has {size} bytes where its index says {data_end}")
             on_progress(tables.pairs)
-        head = manifest_head(order, package, package_digest, tables.environments, tables.splits)
+        splits, rejected = tables.splits, tables.rejected
+        head = manifest_head(order, package, package_digest, tables.environments, splits, rejected)
+        readme = card(order, package, splits, rejected).encode()
         with storage.write(tail_key(job_id)) as tail:
-            manifest = tables.write_tail(tail, card(order, package, tables.splits).encode(), head)
+            manifest = tables.write_tail(tail, readme, head)
     with storage.write(offsets_key(job_id)) as file:
         file.write(pack_offsets(dict(zip(shards, tables.offsets, strict=True))))
     key = archive_key(job_id)
@@ -101,6 +104,7 @@ class _Tables:
         self._seeds, self._digests, self._manifest = open_file(), open_file(), open_file()
         self.environments: list[dict[str, Any]] = []
         self.offsets: list[int] = []  # of each segment in the archive
+        self.rejected = dict.fromkeys(limits_of(order), 0)  # candidates, by measure
         self.pairs = 0
         self._entries = 0
         self._size = 0  # of all segments so far
@@ -134,6 +138,8 @@ class _Tables:
         for entry in record.entries:
             self._add_to_directory(entry)
             self._digests.write(b",\n" + manifest_file(entry.name, entry.sha256))
+        for measure, count in (record.rejected or {}).items():
+            self.rejected[measure] += count
         self.pairs += 1
 
     def _add_to_directory(self, entry: Entry) -> None:

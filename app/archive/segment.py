@@ -39,7 +39,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class PairRecord:
-    """What the index says of one pair; ``vessel_share`` (0 to 1) is that of its field of view."""
+    """What the index says of one pair; ``vessel_share`` (0 to 1) is that of its field of view.
+
+    Of an order with limits, ``quality`` has the limited measures, and ``rejected`` the number of
+    candidates turned away before this one, by measure.
+    """
 
     index: int
     seed: int
@@ -47,6 +51,8 @@ class PairRecord:
     image: Entry
     label: Entry
     mask: Entry
+    quality: dict[str, float] | None = None
+    rejected: dict[str, int] | None = None
 
     @property
     def entries(self) -> tuple[Entry, Entry, Entry]:
@@ -87,8 +93,12 @@ class SegmentWriter:
 
 
 def dump_index(environment: dict[str, Any], records: Sequence[PairRecord]) -> bytes:
-    lines = [environment, *(asdict(record) for record in records)]
+    lines = [environment, *(_given(record) for record in records)]
     return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
+def _given(record: PairRecord) -> dict[str, Any]:
+    return {name: value for name, value in asdict(record).items() if value is not None}
 
 
 def read_index(data: bytes) -> tuple[dict[str, Any], Iterator[PairRecord]]:

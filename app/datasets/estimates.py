@@ -1,10 +1,13 @@
 """How long orders will take and how large they get."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.archive.knobs import limits_of
+from app.datasets.knobs import expected_slowdown
 from app.datasets.schemas import Estimate
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus, Rate
 from app.registry.service import RegisteredModel, Registry, UnknownModelError
@@ -43,6 +46,35 @@ def pairs_done(session: Session, job_ids: list[str], kind: ItemKind) -> dict[str
     return {job_id: int(pairs) for job_id, pairs in rows}
 
 
+def own_costs(session: Session, job_ids: list[str]) -> dict[str, PairCost]:
+    """What the finished shards of each of these jobs have shown, where there are any."""
+    seconds, size = (func.sum(Item.result[name].as_float()) for name in ("seconds", "bytes"))
+    rows = session.execute(
+        select(Item.job_id, func.sum(Item.count), seconds, size)
+        .where(Item.job_id.in_(job_ids))
+        .where(Item.kind == ItemKind.SHARD, Item.state == ItemState.DONE)
+        .group_by(Item.job_id)
+    )
+    return {
+        job_id: PairCost(seconds / pairs, size / pairs, measured=True)
+        for job_id, pairs, seconds, size in rows
+    }
+
+
+def pairs_rejected(session: Session, job: Job) -> dict[str, int] | None:
+    """Candidates that the job's finished shards have turned away, by measure; None without limits."""
+    measures = list(limits_of(job.request))
+    if not measures or job.purged_at is not None:
+        return None
+    counts = (func.sum(Item.result["rejected"][name].as_integer()) for name in measures)
+    row = session.execute(
+        select(*counts).where(
+            Item.job_id == job.id, Item.kind == ItemKind.SHARD, Item.state == ItemState.DONE
+        )
+    ).one()
+    return {measure: count or 0 for measure, count in zip(measures, row, strict=True)}
+
+
 def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]:
     """The estimate of every unfinished order, in the order in which they are worked on.
 
@@ -59,15 +91,19 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     making = (Item.state == ItemState.LEASED) & (Item.kind == ItemKind.SHARD)
     leased = session.scalar(select(func.count()).where(making))
     workers = max(1, leased or 0)
-    costs: dict[tuple[str, int], PairCost | None] = {}
+    # What candidates turned away cost is not in the rates: such a job has its own.
+    own = own_costs(session, [job.id for job in jobs if limits_of(job.request)])
+    costs: dict[tuple[Any, ...], PairCost | None] = {}
     estimates = {}
     seconds = 0.0
     queued = 0
     for job in jobs:
-        key = (job.request["model"], job.request["resolution"])
+        model, resolution = job.request["model"], job.request["resolution"]
+        key = (model, resolution, *limits_of(job.request).items())
         if key not in costs:
-            costs[key] = measured_cost(session, *key) or _expected_cost(registry, key[0])
-        cost = costs[key]
+            free = measured_cost(session, model, resolution) or _expected_cost(registry, model)
+            costs[key] = _slowed(free, registry, job)
+        cost = own.get(job.id) or costs[key]
         if cost is not None:
             seconds += (job.count - done.get(job.id, 0)) * cost.seconds
         waits = job.status == JobStatus.QUEUED
@@ -85,3 +121,14 @@ def _expected_cost(registry: Registry, model: str) -> PairCost | None:
         return expected_cost(registry.find(model))
     except UnknownModelError:
         return None  # the package was removed after the order
+
+
+def _slowed(cost: PairCost | None, registry: Registry, job: Job) -> PairCost | None:
+    """The cost of a pair that is within the job's limits."""
+    if cost is None or not limits_of(job.request):
+        return cost
+    try:
+        slowdown = expected_slowdown(job.request, registry.find(job.request["model"]))
+    except UnknownModelError:
+        return cost
+    return replace(cost, seconds=cost.seconds * slowdown)

@@ -1,6 +1,7 @@
 """What users send and get when they order a data set."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -16,9 +17,23 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _time(value: object) -> datetime:
+    try:
+        if isinstance(value, str) and RFC3339.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("use a time with its zone (RFC 3339), as in 2026-12-01T18:00:00Z")
+
+
 Layout = Literal["imagefolder", "drive"]
+Eye = Literal["left", "right"]
 # To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Time = Annotated[datetime, BeforeValidator(_time)]  # with a zone; kept in UTC
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
 
 
@@ -36,6 +51,49 @@ class Splits(BaseModel):
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"the shares must add up to 1, these are {total:g}")
+        return self
+
+
+class VesselShare(BaseModel):
+    """Vessel pixels per pixel of the field of view."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    min: float | None = Field(default=None, ge=0, le=1)
+    max: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min, {self.min:g}, must not be above max, {self.max:g}")
+        return self
+
+
+class MinimumQuality(BaseModel):
+    """What a pair must have at least; give one or more."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    contrast: float | None = Field(
+        default=None,
+        ge=0,
+        le=255,
+        description="Grey levels of 255 by which vessels are darker than their rim, in the green "
+        "channel.",
+    )
+    connected: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the vessel pixels in the largest connected piece.",
+    )
+
+    @model_validator(mode="after")
+    def _check_presence(self) -> Self:
+        if self.contrast is None and self.connected is None:
+            raise ValueError("give contrast, connected or both")
         return self
 
 
@@ -88,6 +146,32 @@ class DatasetOrder(BaseModel):
         description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
         "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
     )
+    style_seed: Seed | None = Field(
+        default=None,
+        description="Draws one style for all photographs, as of one camera and one person; each pair "
+        "has its own if not given.",
+    )
+    eye: Eye | None = Field(
+        default=None,
+        description="Which eye all pairs show; both, drawn by pair, if not given. Not every model "
+        "knows left from right.",
+    )
+    vessel_share: VesselShare | None = Field(
+        default=None,
+        description="Only maps with this share of vessel; others are drawn again, which takes longer.",
+        examples=[{"min": 0.08, "max": 0.12}],
+    )
+    minimum_quality: MinimumQuality | None = Field(
+        default=None,
+        description="Only pairs that have at least this; others are drawn again, which takes longer.",
+        examples=[{"contrast": 4, "connected": 0.5}],
+    )
+    deadline: Time | None = Field(
+        default=None,
+        description="If the job has not ended by then, it is cancelled; what is finished can be "
+        "downloaded. A time with its zone.",
+        examples=["2126-12-01T18:00:00Z"],
+    )
     webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
@@ -100,6 +184,10 @@ class DatasetRequest(BaseModel):
     seed: Seed
     splits: Splits | None = None
     layout: Layout | None = None
+    style_seed: Seed | None = None
+    eye: Eye | None = None
+    vessel_share: VesselShare | None = None
+    minimum_quality: MinimumQuality | None = None
 
 
 class Quote(BaseModel):
@@ -119,6 +207,11 @@ class Progress(BaseModel):
     requested: int
     generated: int
     packaged: int
+    rejected: dict[str, int] | None = Field(
+        description="Of an order with limits (vessel_share, minimum_quality): candidates turned away "
+        "for finished pairs, by the measure they failed. Null of other orders, and of expired ones.",
+        examples=[{"vessel_share": 12, "contrast": 3}],
+    )
 
 
 class Rates(BaseModel):
@@ -188,9 +281,12 @@ class Dataset(BaseModel):
         description="Library versions, device and precision for which the same order gives the "
         "same bytes; null until the first pairs are there."
     )
-    error: JobError | None = Field(description="Why the job failed.")
+    error: JobError | None = Field(
+        description="Why the job failed, or was cancelled without being asked to."
+    )
     links: Links
     webhook: WebhookReport | None = Field(description="Null if the order named none.")
+    deadline: datetime | None = Field(description="When the job is cancelled if it has not ended.")
     expires_at: datetime | None = Field(
         description="When the files will be removed; null while that is not known, or never."
     )

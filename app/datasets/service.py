@@ -15,6 +15,7 @@ from app.access.jobs import find_job
 from app.archive.pairs import PairNotReady, Which, read_pair
 from app.broker import send_hints
 from app.datasets.estimates import expected_cost, measured_cost
+from app.datasets.knobs import check_eye, check_limits, expected_slowdown
 from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
@@ -40,9 +41,10 @@ def quote(services: Services, caller: Caller, order: DatasetOrder) -> Quote:
     with services.db.read() as session:
         measured = measured_cost(session, request.model, request.resolution)
     cost = measured or expected_cost(model)
+    slowdown = expected_slowdown(request.model_dump(exclude_none=True), model)
     return Quote(
         request=request,
-        seconds=round(request.count * cost.seconds, 1),
+        seconds=round(request.count * cost.seconds * slowdown, 1),
         bytes=round(request.count * cost.bytes),
         basis="measured" if measured else "package",
     )
@@ -81,6 +83,7 @@ def place_order(
             retention_seconds=None if hours is None else hours * 3600,
             idempotency=idempotency,
             webhook_url=None if order.webhook is None else order.webhook.url,
+            deadline=order.deadline,
             check=lambda session, now: check_quotas(session, services, caller, request.count, now),
             clock=services.clock,
         )
@@ -110,7 +113,7 @@ def plain_key(key: str) -> str:
 
 def digest_of(order: DatasetOrder) -> str:
     """SHA-256 of what was sent, however its JSON was written."""
-    sent = json.dumps(order.model_dump(exclude_unset=True), sort_keys=True)
+    sent = json.dumps(order.model_dump(mode="json", exclude_unset=True), sort_keys=True)
     return hashlib.sha256(sent.encode()).hexdigest()
 
 
@@ -255,8 +258,11 @@ def _resolve(
     if resolution not in offered:
         sizes = ", ".join(str(size) for size in offered)
         raise invalid_field("resolution", f"The model {model.id} makes: {sizes}.")
+    check_eye(order, model)
     if order.webhook is not None:
         _check_webhook(services.settings, order.webhook)
+    if order.deadline is not None and order.deadline <= services.clock():
+        raise invalid_field("deadline", "This time has passed already.")
     seed = secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed
     request = DatasetRequest(
         count=order.count,
@@ -265,7 +271,12 @@ def _resolve(
         seed=seed,
         splits=order.splits,
         layout=order.layout,
+        style_seed=order.style_seed,
+        eye=order.eye,
+        vessel_share=order.vessel_share,
+        minimum_quality=order.minimum_quality,
     )
+    check_limits(request.model_dump(exclude_none=True), model)
     return model, request
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.datasets.estimates import pairs_done, queue_estimates
+from app.datasets.estimates import pairs_done, pairs_rejected, queue_estimates
 from app.datasets.schemas import (
     Archive,
     Dataset,
@@ -43,6 +43,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
                 requested=job.count,
                 generated=generated.get(job.id, 0),
                 packaged=packaged.get(job.id, 0),
+                rejected=pairs_rejected(session, job),
             ),
             rates=_rates(job),
             estimate=estimates.get(job.id)
@@ -53,6 +54,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             error=None if job.error is None else JobError(**job.error),
             links=_links(job),
             webhook=webhooks.get(job.id),
+            deadline=job.deadline_at,
             expires_at=job.expires_at,
             created_at=job.created_at,
             timestamps=Timestamps(**{name: getattr(job, f"{name}_at") for name in JobStatus}),

@@ -144,10 +144,10 @@ def renew(
 def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = utc_now) -> bool:
     """Note the item as done, and in the same transaction what follows from it for the job.
 
-    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment``; of
-    the packing: ``archive_key, bytes, manifest_sha256``; of a check: ``count, index_sha256``, and
-    ``error``, which fails the job, or None. Returns False, and changes nothing, if the lease is no
-    longer the claim's.
+    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment`` and,
+    if the order has limits, ``rejected``; of the packing: ``archive_key, bytes, manifest_sha256``; of
+    a check: ``count, index_sha256``, and ``error``, which fails the job, or None. Returns False, and
+    changes nothing, if the lease is no longer the claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
@@ -162,7 +162,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         if item.kind == ItemKind.SHARD:
             job.environment = job.environment or result["environment"]
             job.stage_seconds = add_stages(job.stage_seconds, item.count, result["stage_seconds"])
-            record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
+            if "rejected" not in result:  # what was turned away took time too
+                record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif item.kind == ItemKind.CHECK and is_wanted(job, item.kind):
             job.count = result["count"]
@@ -179,18 +180,27 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         return True
 
 
-def fail(db: Database, claim: Claim, code: str, detail: str, clock: Clock = utc_now) -> bool:
+def fail(
+    db: Database,
+    claim: Claim,
+    code: str,
+    detail: str,
+    clock: Clock = utc_now,
+    *,
+    final: bool = False,
+) -> bool:
     """Note a failed attempt: the item becomes ready again, or after its last attempt the job fails.
 
-    ``code`` is a short word for programs, ``detail`` a sentence for people. Returns False, and changes
-    nothing, if the lease is no longer the claim's.
+    ``code`` is a short word for programs, ``detail`` a sentence for people. ``final``: another attempt
+    would end in the same way. Returns False, and changes nothing, if the lease is no longer the
+    claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
         item = _current_item(session, claim)
         if item is None:
             return False
-        note_failure(session, job, item, {"code": code, "detail": detail}, clock())
+        note_failure(session, job, item, {"code": code, "detail": detail}, clock(), final)
         return True
 
 
@@ -205,21 +215,41 @@ def release(db: Database, claim: Claim, clock: Clock = utc_now) -> None:
 
 
 def note_failure(
-    session: Session, job: Job, item: Item, error: dict[str, str], now: datetime
+    session: Session,
+    job: Job,
+    item: Item,
+    error: dict[str, str],
+    now: datetime,
+    final: bool = False,
 ) -> None:
     """Count a failure of a leased item and decide what becomes of it and of its locked job."""
     item.failures += 1
     item.error = error
     if not is_wanted(job, item.kind):
         end_lease(item, ItemState.DROPPED)
-    elif item.failures < job.max_attempts:
+    elif item.failures < job.max_attempts and not final:
         end_lease(item, ItemState.READY)
     else:
         end_lease(item, ItemState.FAILED)
-        job.error = error
+        job.error = {**error, "detail": f"{_what_failed(item)} {error['detail']}"}
         if job.status in ACTIVE:
             job.enter(JobStatus.FAILED, now)
     settle(session, job, now)
+
+
+def _what_failed(item: Item) -> str:
+    """Which part of the order an item stands for, and how often it was tried."""
+    first, last = item.first, item.first + item.count - 1
+    if item.kind == ItemKind.PACK:
+        part = "The archive could not be packed"
+    elif item.kind == ItemKind.CHECK:
+        part = "The upload could not be checked"
+    elif first == last:
+        part = f"Pair {first} could not be made"
+    else:
+        part = f"Pairs {first} to {last} could not be made"
+    times = {1: "once", 2: "twice"}.get(item.failures, f"{item.failures} times")
+    return f"{part} (tried {times})."
 
 
 def _current(claim: Claim) -> tuple[Any, ...]:

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock, utc_now
 from app.database import Database
-from app.jobs.states import find_job, settle
-from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus
+from app.jobs.states import cancel, find_job, settle
+from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ def create_job(
     retention_seconds: float | None = None,
     idempotency: Idempotency | None = None,
     webhook_url: str | None = None,
+    deadline: datetime | None = None,
     check: Callable[[Session, datetime], None] = lambda session, now: None,
     clock: Clock = utc_now,
 ) -> str:
@@ -60,6 +61,7 @@ def create_job(
         idempotency_key=idempotency and idempotency.key,
         order_digest=idempotency and idempotency.order_digest,
         webhook_url=webhook_url,
+        deadline_at=deadline,
         created_at=now,
     )
     job.enter(JobStatus.QUEUED, now)
@@ -145,7 +147,7 @@ def request_cancel(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
         job = find_job(session, job_id)
         if job is None or job.deleted_at is not None:
             return False
-        _cancel(session, job, clock())
+        cancel(session, job, clock())
         return True
 
 
@@ -161,13 +163,6 @@ def request_delete(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
         if job.deleted_at is None:
             now = clock()
             job.deleted_at = now
-            _cancel(session, job, now)
+            cancel(session, job, now)
             settle(session, job, now)  # one that is cancelling no longer packs its part
         return True
-
-
-def _cancel(session: Session, job: Job, now: datetime) -> None:
-    if job.status in ACTIVE:
-        begun = job.status != JobStatus.QUEUED
-        job.enter(JobStatus.CANCELLING if begun else JobStatus.CANCELLED, now)
-        settle(session, job, now)

@@ -35,6 +35,14 @@ def is_wanted(job: Job, kind: str) -> bool:
     return job.status in ACTIVE
 
 
+def cancel(session: Session, job: Job, now: datetime) -> None:
+    """End a job that has not ended: no shard is begun any more, and those that are done are packed."""
+    if job.status in ACTIVE:
+        begun = job.status != JobStatus.QUEUED
+        job.enter(JobStatus.CANCELLING if begun else JobStatus.CANCELLED, now)
+        settle(session, job, now)
+
+
 def settle(session: Session, job: Job, now: datetime) -> None:
     """Draw the consequences of a change for the rest of the job.
 

@@ -11,15 +11,22 @@ from sqlalchemy.orm import Session
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.leases import note_failure
-from app.jobs.states import lock_job, settle
-from app.jobs.tables import ENDED, Item, ItemState, Job, JobStatus
+from app.jobs.states import cancel, lock_job, settle
+from app.jobs.tables import ACTIVE, ENDED, Item, ItemState, Job, JobStatus
 from app.storage import Storage, job_prefix
 
 logger = logging.getLogger(__name__)
 
 WORKER_LOST = {
     "code": "worker_lost",
-    "detail": "The worker stopped reporting before it had finished its part of the job.",
+    "detail": "The worker stopped reporting before it had finished: it was killed, for lack of memory "
+    "perhaps, or cut off. Order again when those who run the service have seen to it.",
+}
+
+DEADLINE_EXCEEDED = {
+    "code": "deadline_exceeded",
+    "detail": "The deadline came before the job had ended. What was finished by then is kept; order the "
+    "rest anew with the same seed, or with a later deadline.",
 }
 
 
@@ -28,6 +35,7 @@ class SweepReport:
     """What one sweep did, and what waits afterwards."""
 
     expired: int = 0  # leases that had run out
+    overdue: int = 0  # jobs cancelled at their deadline
     settled: int = 0  # jobs moved on: packing made ready, or cancelled
     outlived: int = 0  # jobs whose time had come
     purged: int = 0  # deleted and expired jobs whose bytes were removed
@@ -35,7 +43,8 @@ class SweepReport:
 
 
 def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport:
-    """Return or fail items whose lease ran out, move stuck jobs on, remove what was deleted.
+    """Return or fail items whose lease ran out, cancel jobs at their deadline, move stuck jobs on,
+    remove what was deleted.
 
     Safe at any time and from several processes at once: each job has a transaction of its own that
     looks again, under the job's lock, before it changes anything.
@@ -43,6 +52,8 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
     report = SweepReport()
     for job_id in _ids(db, select(Item.job_id).where(*_expired(clock())).distinct()):
         report.expired += _end_expired_leases(db, job_id, clock)
+    for job_id in _ids(db, select(Job.id).where(*_overdue(clock()))):
+        report.overdue += _end_overdue(db, job_id, clock)
     begun = Job.status.in_((JobStatus.RUNNING, JobStatus.CANCELLING))
     idle = ~_has_item(ItemState.READY, ItemState.LEASED)
     for job_id in _ids(db, select(Job.id).where(begun, idle)):
@@ -85,6 +96,20 @@ def _end_expired_leases(db: Database, job_id: str, clock: Clock) -> int:
         for item in items:
             note_failure(session, job, item, WORKER_LOST, clock())
         return len(items)
+
+
+def _overdue(now: datetime) -> tuple[Any, ...]:
+    return Job.status.in_(ACTIVE), Job.deadline_at < now
+
+
+def _end_overdue(db: Database, job_id: str, clock: Clock) -> bool:
+    with db.write() as session:
+        job = lock_job(session, job_id)
+        if job.status not in ACTIVE:
+            return False
+        job.error = DEADLINE_EXCEEDED
+        cancel(session, job, clock())
+        return True
 
 
 def _settle(db: Database, job_id: str, clock: Clock) -> bool:

@@ -78,6 +78,7 @@ class Job(Base):
         Index(None, "owner", "idempotency_key", unique=True),
         Index(None, "owner", "created_at", "id"),
         Index(None, "expires_at"),
+        Index(None, "deadline_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -103,6 +104,9 @@ class Job(Base):
     retention_seconds: Mapped[float | None]  # from the job's end to its expiry; None: for ever
     webhook_url: Mapped[str | None] = mapped_column(String(LONGEST_URL))  # told when the job ends
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deadline_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime
+    )  # cancelled if not over by then
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     running_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

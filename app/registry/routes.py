@@ -80,7 +80,8 @@ def _describe(registry: Registry, model: RegisteredModel) -> Model:
     except UnknownModelError:
         default = False
     return Model(
-        **model.manifest.model_dump(exclude={"format", "files"}),
+        **model.manifest.model_dump(exclude={"format", "files", "sampling"}),
+        eyes=model.manifest.sampling.eye is not None,
         id=model.id,
         default=default,
         digest=model.digest,

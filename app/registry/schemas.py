@@ -27,6 +27,12 @@ class Expected(BaseModel):
     machine: str = Field(description="Where it was measured.")
 
 
+class Sampling(BaseModel):
+    """What the service needs to know of how pairs are drawn."""
+
+    eye: Literal["left", "right"] | None = None  # which one stage one draws, if that is known
+
+
 class PackagedFile(BaseModel):
     sha256: Sha256
     bytes: int = Field(ge=0)
@@ -45,6 +51,7 @@ class PackageManifest(BaseModel):
     resolutions: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     licence: str
     training_data: TrainingData
+    sampling: Sampling = Sampling()
     expected: Expected
     metrics: dict[str, Any] = {}
     files: dict[str, PackagedFile]
@@ -66,6 +73,7 @@ class Model(BaseModel):
     default: bool = Field(description="Whether orders that name no model get this one.")
     created: str
     resolutions: list[int] = Field(description="Side lengths in pixels that it can make.")
+    eyes: bool = Field(description="Whether an order can ask for left or for right eyes.")
     licence: str
     training_data: TrainingData
     expected: Expected

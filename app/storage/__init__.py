@@ -8,10 +8,11 @@ from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from app.settings import Settings
+from app.storage.errors import StorageKeyError, StorageUnavailableError
 from app.storage.folder import FolderStorage
-from app.storage.keys import CHUNK, StorageKeyError
+from app.storage.keys import CHUNK
 
-__all__ = ["Storage", "StorageKeyError", "job_prefix", "open_storage"]
+__all__ = ["Storage", "StorageKeyError", "StorageUnavailableError", "job_prefix", "open_storage"]
 
 
 class Storage(Protocol):

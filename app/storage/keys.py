@@ -1,10 +1,8 @@
 """Names of stored objects."""
 
+from app.storage.errors import StorageKeyError
+
 CHUNK = 1 << 20  # bytes
-
-
-class StorageKeyError(LookupError):
-    """There is no object with this key, or no object can have it."""
 
 
 def names_of(key: str) -> list[str]:

@@ -16,8 +16,14 @@ from typing import Any, BinaryIO
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 
+from app.storage.errors import StorageUnavailableError
 from app.storage.keys import CHUNK, check_prefix, names_of, nothing_stored
 
 logger = logging.getLogger(__name__)
@@ -40,8 +46,22 @@ CONFIG = Config(
 )
 
 
-class StorageUnavailableError(OSError):
-    """The server did not do what was asked of it, for all retries; the message says what and why."""
+UNREACHABLE = "it cannot be reached"
+# What users are told of an error code. Servers differ in their codes for one thing.
+REASONS = {
+    **dict.fromkeys(
+        ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"),
+        "it refuses the service's credentials",
+    ),
+    "NoSuchBucket": "its bucket is not there",
+    **dict.fromkeys(
+        ("InternalError", "ServiceUnavailable", "SlowDown", "500", "503"),
+        "it is overloaded or out of order",
+    ),
+    **dict.fromkeys(
+        ("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"), "it is full"
+    ),
+}
 
 
 class S3Storage:
@@ -98,7 +118,9 @@ class S3Storage:
             except (BotoCoreError, OSError) as error:
                 failures += 1
                 if failures == READ_ATTEMPTS:
-                    raise StorageUnavailableError(f"reading {key!r}: {error}") from error
+                    raise StorageUnavailableError(
+                        f"reading {key!r}: {error}", UNREACHABLE
+                    ) from error
 
     def _get(
         self, key: str, place: dict[str, str], start: int, stop: int | None, etag: str | None
@@ -169,7 +191,7 @@ class S3Storage:
             removal = {"Objects": keys[first : first + 1000], "Quiet": True}
             answer = self._call("delete_objects", Bucket=self._bucket, Delete=removal)
             for error in answer.get("Errors", []):
-                raise StorageUnavailableError(f"deleting {error['Key']!r}: {error['Message']}")
+                raise _Refusal(f"deleting {error['Key']!r}: {error['Message']}", error["Code"])
 
     def discard_unfinished(self, before: datetime) -> int:
         begun = self._pages("list_multipart_uploads", "Uploads", "")
@@ -219,13 +241,13 @@ class _Refusal(StorageUnavailableError):
     """An answer that is an error, with its code."""
 
     def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
+        super().__init__(message, REASONS.get(code, f"it answered {code}"))
         self.code = code
 
     def about(self, key: str) -> Exception:
         """What to raise of a call that needs the object."""
         missing = self.code in ("NoSuchKey", "404")
-        return nothing_stored(key) if missing else StorageUnavailableError(f"{key!r}: {self}")
+        return nothing_stored(key) if missing else _Refusal(f"{key!r}: {self}", self.code)
 
 
 def _refused(operation: str, call: Callable[[], Any]) -> Any:
@@ -233,8 +255,11 @@ def _refused(operation: str, call: Callable[[], Any]) -> Any:
         return call()
     except ClientError as error:
         raise _Refusal(str(error), str(error.response["Error"].get("Code"))) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        reason = "the service has no credentials for it"
+        raise StorageUnavailableError(f"{operation}: {error}", reason) from error
     except BotoCoreError as error:
-        raise StorageUnavailableError(f"{operation}: {error}") from error
+        raise StorageUnavailableError(f"{operation}: {error}", UNREACHABLE) from error
 
 
 class _Upload:

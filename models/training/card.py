@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models.package import Eye
+
 MEASURES = {
     "vessel_share": "vessel share of the field of view",
     "pieces": "connected pieces",
@@ -15,8 +17,11 @@ MEASURES = {
 }
 
 
-def write_card(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write the card of a package's facts (see :func:`models.package.write_package`)."""
+def write_card(path: Path, facts: Mapping[str, Any], eye: Eye | None) -> None:
+    """Write the card of a package's facts (see :func:`models.package.write_package`).
+
+    ``eye`` is the one that its maps show before some are mirrored, if that is known.
+    """
     data, metrics, training = facts["training_data"], facts["metrics"], facts["training"]
     rows = [
         f"| {name} | {_of(metrics['maps_generated'][key])} | {_of(metrics['maps_real'][key])} |"
@@ -60,13 +65,23 @@ Where that is well above the real ones' figure, stage one repeats itself.
 Contrast of the label's vessels to their rim in the green channel, grey levels of 255: {_of(contrast["on_label"])};
 with the label shifted by 4 pixels {_of(contrast["label_shifted"])}. Vessels are darker than their rim by
 more than 2 levels in {metrics["share_with_dark_vessels"]:.0%} of the pairs.
-
+{_about(eye)}
 ## Use and limits
 
 For training and testing vessel segmentation. Not for diagnosis, and not a stand-in for patients: 20
 photographs of one camera are what these networks have seen, so pathology, other cameras and rare
 anatomy are missing. Whether a segmenter gains from these pairs must be tried on real ones.
 """
+    )
+
+
+def _about(eye: Eye | None) -> str:
+    if eye is None:
+        return ""
+    other = "left" if eye == "right" else "right"
+    return (
+        f"\nMaps are drawn as {eye} eyes; half of them, or those an order asks for, are mirrored to "
+        f"{other} ones.\n"
     )
 
 

@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from models.devices import Device, keep_freed_memory
+from models.package import Eye
 from models.pairs import PairError, find_pairs, load_pairs
 from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError
@@ -54,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--about",
         type=Path,
-        help="JSON with name, licence, attribution and url of the training data",
+        help="JSON with name, licence, attribution and url of the training data; eye (left or right) "
+        "if it is known which one the maps of vessel-last.png show",
     )
     return options
 
@@ -73,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_stages(options: argparse.Namespace) -> bool:
     """Train the stages asked for; whether all their budgets are spent."""
-    about = read_about(options.about)  # a bad file is told before the training, not after
+    about, eye = read_about(options.about)  # a bad file is told before the training, not after
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -106,23 +109,28 @@ def run_stages(options: argparse.Namespace) -> bool:
         for run in {one, two} - set(runs):
             run.load(options.run / f"{run.stage}.safetensors")
         name = options.name or options.package.name
-        identity = Identity(name, options.version, about)
+        identity = Identity(name, options.version, about, eye)
         package_run(one, two, pairs, identity, options.package)
     return True
 
 
-def read_about(path: Path | None) -> dict[str, str]:
-    """What a package says of its training data.
+def read_about(path: Path | None) -> tuple[dict[str, str], Eye | None]:
+    """What a package says of its training data, and which eye its maps show if that is known.
 
     Raises:
-        ValueError: naming the file and the field that is missing.
+        ValueError: naming the file and the field that is missing or wrong.
     """
     if path is None:
-        return {"name": "own data", "licence": "not stated", "attribution": "not stated", "url": ""}
+        own = {"name": "own data", "licence": "not stated", "attribution": "not stated", "url": ""}
+        return own, None
     try:
         about = json.loads(path.read_text())
-        return {field: str(about[field]) for field in ("name", "licence", "attribution", "url")}
+        facts = {field: str(about[field]) for field in ("name", "licence", "attribution", "url")}
+        eye = about.get("eye")
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from error
     except KeyError as error:
         raise ValueError(f"{path}: field {error} is missing") from error
+    if eye not in (None, *get_args(Eye)):
+        raise ValueError(f'{path}: field "eye" must be "left" or "right", or be left out')
+    return facts, eye

@@ -27,7 +27,7 @@ from models.metrics import (
     summary,
     vessel_contrast,
 )
-from models.package import MANIFEST, SamplingConfig, load_package, write_package
+from models.package import MANIFEST, Eye, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
 from models.sampling import Pair, PairSampler, pair_seed
 from models.training.card import write_card
@@ -42,11 +42,13 @@ SHEET_PAIRS = 12
 
 @dataclass(frozen=True)
 class Identity:
-    """What a package is called and what it learned from (``about``: name, licence, attribution, url)."""
+    """What a package is called, what it learned from (``about``: name, licence, attribution, url),
+    and which eye its maps show if that is known."""
 
     name: str
     version: str
     about: dict[str, str]
+    eye: Eye | None = None
 
 
 def package_run(
@@ -63,6 +65,7 @@ def package_run(
         smallest_piece=max(1, 8 * one.config.resolution**2 // 256**2),
         field_mean=tuple(circles.mean(axis=0)),
         field_deviation=tuple(circles.std(axis=0)),
+        eye=identity.eye,
     )
     facts: dict[str, Any] = {
         "name": identity.name,
@@ -98,7 +101,7 @@ def package_run(
     }
     facts["metrics"] = measure(drawn, labels, fields)
     save_samples(drawn[:SHEET_PAIRS], partial / "samples.png")
-    write_card(partial / "CARD.md", facts)
+    write_card(partial / "CARD.md", facts, identity.eye)
     write()
     load_package(partial)
     shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from PIL import Image
 
+from app.archive.knobs import limits_of
 from app.archive.layout import index_key, pair_names, segment_key
 from app.archive.pack import discard_segments, pack
 from app.archive.segment import PairRecord, SegmentWriter, dump_index
@@ -36,7 +37,10 @@ def make_items(services: Services, most: int | None = None) -> int:
 
 
 def make(services: Services, claim: Claim) -> dict[str, Any]:
-    """Do one item and return its result."""
+    """Do one item and return its result.
+
+    With limits, two candidates are turned away for each pair and measure.
+    """
     if claim.kind == "check":
         return check_upload(claim, services.storage, lambda done: None)
     if claim.kind == "shard":
@@ -60,7 +64,7 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
 
 def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
     job_id, ordinal = claim.job_id, claim.ordinal
-    records = []
+    records, limits = [], limits_of(claim.request)
     with services.storage.write(segment_key(job_id, ordinal)) as file:
         segment = SegmentWriter(file)
         for index in range(claim.first, claim.first + claim.count):
@@ -69,7 +73,8 @@ def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
                 segment.add(name, picture(index, kind, claim.request["resolution"]))
                 for name, kind in zip(names, KINDS, strict=True)
             )
-            records.append(PairRecord(index, index, 0.5, image, label, mask))
+            noted = (dict.fromkeys(limits, 0.5), dict.fromkeys(limits, 2)) if limits else ()
+            records.append(PairRecord(index, index, 0.5, image, label, mask, *noted))
     with services.storage.write(index_key(job_id, ordinal)) as file:
         file.write(dump_index(ENVIRONMENT, records))
     return {
@@ -79,4 +84,5 @@ def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
         "seconds": 0.1 * claim.count,
         "stage_seconds": STAGE_SECONDS,
         "environment": ENVIRONMENT,
+        **({"rejected": dict.fromkeys(limits, 2 * claim.count)} if limits else {}),
     }

@@ -26,7 +26,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
             "images": ["left.jpg"],
         },
         "networks": {},
-        "sampling": {"batch_size": 4},
+        "sampling": {"batch_size": 4, "eye": "right"},
         "expected": {"seconds_per_pair": 0.25, "bytes_per_pair": 2e6, "machine": "a test"},
         "metrics": {"dice": 0.8},
         "files": {

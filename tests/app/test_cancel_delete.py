@@ -173,7 +173,8 @@ def test_a_part_that_cannot_be_packed_is_given_up(db: Database, jobs: Jobs) -> N
         fail(db, jobs.claim(), "broken", "Broken.", clock=jobs.clock)
     job = jobs.row(job_id)
     assert (job.status, job.archive_key) == ("cancelled", None)
-    assert job.error == {"code": "broken", "detail": "Broken."}
+    detail = "The archive could not be packed (tried 3 times). Broken."
+    assert job.error == {"code": "broken", "detail": detail}
 
 
 def test_the_packing_of_a_part_outlives_its_worker(

@@ -54,7 +54,7 @@ def test_an_expired_data_set_says_so_and_takes_no_room(
     job = api.get(home).json()
     assert job["status"] == "expired"
     assert job["links"]["download"] is None
-    assert job["progress"] == {"requested": 8, "generated": 8, "packaged": 8}
+    assert job["progress"] == {"requested": 8, "generated": 8, "packaged": 8, "rejected": None}
     assert job["timestamps"]["succeeded"] < job["expires_at"] <= job["timestamps"]["expired"]
     for path in ("download", "preview", "pairs/0/image"):
         assert problem(api.get(f"{home}/{path}"), 410)["type"] == EXPIRED.uri

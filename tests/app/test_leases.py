@@ -132,13 +132,33 @@ def test_the_last_failure_fails_the_job(db: Database, jobs: Jobs, clock: Steppin
         fail(db, claim, "broken", f"Time {attempt + 1}.", clock=clock)
     job = jobs.row(job_id)
     assert (job.status, job.failed_at) == ("failed", clock.now)
-    assert job.error == {"code": "broken", "detail": "Time 3."}
+    part = "Pairs 4 to 7 could not be made (tried 3 times)."
+    assert job.error == {"code": "broken", "detail": f"{part} Time 3."}
     assert jobs.states(job_id) == ["leased", "failed", "dropped", "dropped"]
     assert claim_next(db, "one", clock=clock) is None
     # The worker that is still at it hears so, and what it gives back is not done again.
     assert renew(db, other, progress=1, clock=clock) is LeaseState.CANCELLED
     release(db, other, clock=clock)
     assert jobs.states(job_id) == ["dropped", "failed", "dropped", "dropped"]
+
+
+def test_what_would_end_the_same_way_is_not_tried_again(db: Database, jobs: Jobs) -> None:
+    job_id = jobs.order(count=5, shard_pairs=4)
+    jobs.finish(jobs.claim())
+    fail(db, jobs.claim(), "broken", "Hopeless.", final=True)
+    job = jobs.row(job_id)
+    detail = "Pair 4 could not be made (tried once). Hopeless."
+    assert (job.status, job.error) == ("failed", {"code": "broken", "detail": detail})
+
+
+def test_packing_that_failed_is_called_so(db: Database, jobs: Jobs) -> None:
+    job_id = jobs.order(count=4)
+    jobs.finish(jobs.claim())
+    for _ in range(3):
+        fail(db, jobs.claim(), "broken", "Full.")
+    error = jobs.row(job_id).error
+    assert error is not None
+    assert error["detail"] == "The archive could not be packed (tried 3 times). Full."
 
 
 def test_a_shard_finished_after_the_job_failed_does_not_revive_it(

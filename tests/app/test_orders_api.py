@@ -43,10 +43,14 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "seed": seed,
         "splits": None,
         "layout": None,
+        "style_seed": None,
+        "eye": None,
+        "vessel_share": None,
+        "minimum_quality": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
-    assert job["progress"] == {"requested": 10, "generated": 0, "packaged": 0}
+    assert job["progress"] == {"requested": 10, "generated": 0, "packaged": 0, "rejected": None}
     assert job["estimate"] == {"seconds_left": 2.5, "queue_position": 1, "bytes": 20_000_000}
     assert job["links"] == {
         "self": home,
@@ -63,7 +67,9 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
 def test_an_order_may_name_everything(api: TestClient) -> None:
     splits = {"train": 0.5, "val": 0.5, "test": 0.0}
     order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1, "splits": splits}
-    order |= {"layout": "drive"}
+    order |= {"layout": "drive", "style_seed": 0, "eye": "left"}
+    order |= {"vessel_share": {"min": 0.1, "max": 0.2}}
+    order |= {"minimum_quality": {"contrast": 4.0, "connected": 0.5}}
     job = api.post("/datasets", json=order).json()
     assert job["request"] == {**order, "model": "eye@1.0.0"}
 
@@ -128,6 +134,14 @@ def test_seeds_that_are_drawn_differ(api: TestClient) -> None:
         ({"count": 1, "seed": -1}, "#/seed"),
         ({"count": 1, "seed": 2**53}, "#/seed"),
         ({"count": 1, "seed": "7"}, "#/seed"),
+        ({"count": 1, "style_seed": -1}, "#/style_seed"),
+        ({"count": 1, "eye": "both"}, "#/eye"),
+        ({"count": 1, "vessel_share": {}}, "#/vessel_share"),
+        ({"count": 1, "vessel_share": {"min": 0.2, "max": 0.1}}, "#/vessel_share"),
+        ({"count": 1, "vessel_share": {"min": 8}}, "#/vessel_share/min"),
+        ({"count": 1, "vessel_share": [0.1, 0.2]}, "#/vessel_share"),
+        ({"count": 1, "minimum_quality": {"contrast": None}}, "#/minimum_quality"),
+        ({"count": 1, "minimum_quality": {"sharpness": 1}}, "#/minimum_quality/sharpness"),
         ({"count": 1, "colour": "red"}, "#/colour"),
         ({"count": 1, "a/b~c": 1}, "#/a~1b~0c"),
         ([], "#"),
@@ -225,6 +239,10 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "seed": 7,
             "splits": None,
             "layout": None,
+            "style_seed": None,
+            "eye": None,
+            "vessel_share": None,
+            "minimum_quality": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,

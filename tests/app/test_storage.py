@@ -14,8 +14,14 @@ import boto3
 import pytest
 
 from app.settings import Settings
-from app.storage import FolderStorage, Storage, StorageKeyError, open_storage
-from app.storage.s3 import PART_BYTES, SMALLEST_PART, S3Storage, StorageUnavailableError
+from app.storage import (
+    FolderStorage,
+    Storage,
+    StorageKeyError,
+    StorageUnavailableError,
+    open_storage,
+)
+from app.storage.s3 import PART_BYTES, SMALLEST_PART, S3Storage
 from tests.servers import BUCKET
 
 

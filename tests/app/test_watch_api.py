@@ -82,7 +82,8 @@ def test_a_failed_job_says_why(api: TestClient, services: Services, order: Order
         fail(services.db, claim, "out_of_memory", "The worker has too little memory.")
     job = api.get(f"/datasets/{job_id}").json()
     assert job["status"] == "failed"
-    assert job["error"] == {"code": "out_of_memory", "detail": "The worker has too little memory."}
+    detail = "Pairs 0 to 3 could not be made (tried 3 times). The worker has too little memory."
+    assert job["error"] == {"code": "out_of_memory", "detail": detail}
     assert job["links"]["download"] is None
 
 

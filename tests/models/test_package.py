@@ -102,6 +102,7 @@ def test_missing_style_statistics_are_named(folder):
         (lambda m: m["sampling"].update(batch_size=0), "batch_size must lie"),
         (lambda m: m["sampling"].update(threshold=1.5), "threshold must lie"),
         (lambda m: m["sampling"].update(field_mean=[0.5, 0.5]), "field_mean must be three"),
+        (lambda m: m["sampling"].update(eye="both"), 'eye must be "left" or "right"'),
         (lambda m: m["sampling"].update(surprise=1), "surprise"),
         (lambda m: m["networks"]["vessel"]["config"].update(latent=-3), "must be positive"),
         (lambda m: m["files"].update({"../x": {"bytes": 1}}), "must not have folders"),

@@ -1,11 +1,13 @@
 """Drawing pairs: a pair depends on its seed and nothing else."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from models.package import load_package, write_tiny_package
-from models.sampling import PairSampler, pair_seed, without_specks
+from models.sampling import PairSampler, Wish, pair_seed, without_specks
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +81,45 @@ def test_seeds_of_neighbouring_orders_and_pairs_are_far_apart():
 
 
 def test_too_many_seeds_are_refused(sampler):
-    with pytest.raises(ValueError, match="5 seeds: give 1 to 4"):
+    with pytest.raises(ValueError, match="a batch of 5: give 1 to 4"):
         sampler.sample([1, 2, 3, 4, 5])
-    with pytest.raises(ValueError, match="0 seeds"):
+    with pytest.raises(ValueError, match="a batch of 0"):
         sampler.sample([])
+
+
+def test_one_style_for_all_leaves_the_labels_as_they_are(sampler):
+    seeds = [pair_seed(7, i) for i in range(4)]
+    alike = sampler.draw_maps(seeds, Wish(style_seed=3))
+    assert len({tuple(m.style.tolist()) for m in alike}) == 1
+    assert alike[0].style.tolist() != sampler.draw_maps(seeds, Wish(style_seed=4))[0].style.tolist()
+    own = sampler.draw_maps(seeds)
+    assert len({tuple(m.style.tolist()) for m in own}) == 4
+    for a, b in zip(alike, own, strict=True):
+        assert np.array_equal(a.label, b.label) and np.array_equal(a.field, b.field)
+
+
+def test_an_eye_is_that_of_the_coin_or_its_mirror_image(sampler, package):
+    coins = set()
+    for seed in range(4):
+        left, right = (sampler.sample([seed], Wish(eye=eye))[0] for eye in ("left", "right"))
+        assert (left.label[:, ::-1] == right.label).mean() > 0.97  # all but the field's rim
+        assert (left.label == right.label).mean() < 0.9
+        drawn = sampler.sample([seed])[0]
+        assert same(drawn, left) != same(drawn, right)
+        coins.add(same(drawn, right))
+    assert coins == {True, False}
+    assert package.sampling.eye == "right"  # so right is as stage one draws it
+    latent = torch.randn(package.vessel_config.latent, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        share = (package.vessel_generator().eval()(latent[None])[0, 0].numpy() + 1) / 2
+    assert ((share > package.sampling.threshold) == (right.label > 0))[right.mask > 0].mean() > 0.97
+
+
+def test_a_package_that_does_not_know_its_eye_refuses_one(package, monkeypatch):
+    sampler = PairSampler(package, "cpu")
+    monkeypatch.setattr(package, "sampling", dataclasses.replace(package.sampling, eye=None))
+    with pytest.raises(ValueError, match="which eye"):
+        sampler.sample([1], Wish(eye="left"))
 
 
 def test_specks_are_dropped_and_trees_kept(package):

@@ -67,5 +67,6 @@ def test_photographs_of_an_order_differ_in_light(drawn):
 
 def test_card_and_manifest_agree(package):
     assert f"# {package.name} {package.version}\n" in (SHIPPED / "CARD.md").read_text()
+    assert package.sampling.eye == "right"
     assert len(package.manifest["training_data"]["images"]) == 20
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 40 * 2**20

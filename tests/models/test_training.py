@@ -129,18 +129,28 @@ def test_a_checkpoint_of_other_networks_is_refused(pairs, tmp_path):
 
 
 def test_the_command_trains_both_stages_and_writes_a_package(pair_folder, tmp_path, capsys):
-    package = tmp_path / "own-64"
+    package, about = tmp_path / "own-64", tmp_path / "about.json"
+    facts = {
+        "name": "Drawn",
+        "licence": "CC0-1.0",
+        "attribution": "Tests",
+        "url": "",
+        "eye": "left",
+    }
+    about.write_text(json.dumps(facts))
     main(
         f"--pairs {pair_folder} --run {tmp_path / 'run'} --resolution 64 --images 16 --threads 1 "
-        f"--device cpu --package {package}".split()
+        f"--device cpu --package {package} --about {about}".split()
     )
     assert "package.json" in capsys.readouterr().out
     loaded = load_package(package)
     assert (loaded.name, loaded.version, loaded.resolution) == ("own-64", "1.0.0", 64)
     assert loaded.manifest["training_data"]["images"][0] == "eye_00.png"
+    assert loaded.sampling.eye == "left" and "eye" not in loaded.manifest["training_data"]
     pair = PairSampler(loaded, "cpu").sample([pair_seed(0, 0)])[0]
     assert pair.image.shape == (64, 64, 3)
-    assert "Not for diagnosis" in (package / "CARD.md").read_text()
+    card = (package / "CARD.md").read_text()
+    assert "Not for diagnosis" in card and "drawn as left eyes" in card
     assert (package / "samples.png").stat().st_size > 0
 
 

@@ -22,7 +22,12 @@ def test_every_state_and_growing_counts(service: RunningService) -> None:
         on_progress=lambda job: seen.append(job["progress"]["generated"]),
     )
     assert job["status"] == "succeeded"
-    assert job["progress"] == {"requested": 200, "generated": 200, "packaged": 200}
+    assert job["progress"] == {
+        "requested": 200,
+        "generated": 200,
+        "packaged": 200,
+        "rejected": None,
+    }
     times = [job["timestamps"][state] for state in ("queued", "running", "packaging", "succeeded")]
     assert None not in times
     assert times == sorted(times)
