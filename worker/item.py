@@ -116,16 +116,13 @@ class Worker:
             logger.exception("could not remove what is left of %s", job.id)
 
     def _tidy(self, claim: Claim) -> None:
-        if claim.kind == ItemKind.PACK:
-            try:
+        try:
+            if claim.kind == ItemKind.PACK:
                 discard_segments(self._storage, claim.job_id, shard_number(claim))
-            except OSError:  # they only take room, and go when the job is deleted
-                logger.exception("could not remove the segments of %s", claim.job_id)
-        elif claim.kind == ItemKind.CHECK:
-            try:
+            elif claim.kind == ItemKind.CHECK:
                 self._storage.delete(zip_key(claim.job_id))
-            except OSError:  # likewise
-                logger.exception("could not remove the zip of %s", claim.job_id)
+        except OSError:  # it only takes room, and goes when the job is deleted
+            logger.exception("could not remove what %s needs no more", claim.job_id)
 
 
 def shard_number(claim: Claim) -> int:

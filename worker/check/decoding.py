@@ -17,7 +17,7 @@ FORMATS = ("JPEG", "PNG", "TIFF", "PPM", "GIF")
 MOST_PIXELS = 32 << 20
 SMALLEST_SIDE = 32  # pixels
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras fill of the 16 in a file
-ORIENTATION = 0x0112  # EXIF
+ORIENTATION, TURNED = 0x0112, range(2, 9)  # EXIF's tag and its values but "as it is"
 SIXTEEN_BIT = re.compile(";16|65535")  # in Pillow's words for how the pixels are stored
 START_OF_SCAN = b"\xff\xda"  # a marker of JPEG; within its data the first byte is followed by 0
 MOST_SCANS = 100  # each is a pass over the whole picture, and can be a few bytes long
@@ -42,7 +42,7 @@ def decode(data: bytes, note: Note) -> Image.Image:
         if frames > 1:
             note(f"the first of {frames} pictures in the file used")
         picture.load()
-        if picture.getexif().get(ORIENTATION, 1) != 1:
+        if picture.getexif().get(ORIENTATION) in TURNED:
             note("EXIF rotation applied")
             return ImageOps.exif_transpose(picture)
     except (FileFault, MemoryError):
