@@ -60,7 +60,7 @@ class Client:
             return False
 
     def order(self, count: int, **options: Any) -> Job:
-        """Orders ``count`` pairs; ``options``: resolution, model, seed."""
+        """Orders ``count`` pairs; ``options``: the order's other fields."""
         return self._json("POST", "/datasets", json={"count": count, **options})
 
     def job(self, job_id: str) -> Job:
@@ -95,7 +95,7 @@ class Client:
             time.sleep(poll_seconds)
 
     def picture(self, job_id: str, index: int, which: str) -> bytes:
-        """The PNG of one pair; ``which``: image, label or mask."""
+        """One picture of a pair, as a file; ``which``: image, label or mask."""
         return self._send("GET", f"/datasets/{job_id}/pairs/{index}/{which}").content
 
     def preview(self, job_id: str) -> bytes:

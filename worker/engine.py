@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 import scipy
 
+from app.archive.formats import format_name
 from app.archive.layout import index_key, pair_names, segment_key
 from app.archive.segment import PairRecord, SegmentWriter, dump_index
 from app.jobs.leases import Claim
 from app.storage import Storage
 from models.sampling import Pair, PairSampler
 from worker.drawing import draw_pairs
+from worker.jpeg import encode_jpeg, jpeg_environment
 from worker.png import encode_map, encode_photograph
+from worker.tiff import encode_tiff
 
 ENCODERS = min(8, os.cpu_count() or 1)
 BATCHES_AHEAD = 4  # batches that may wait for encoding or writing
@@ -37,23 +40,27 @@ class EncodedPair:
     mask: bytes
 
 
-def encode_pair(pair: Pair) -> EncodedPair:
+PHOTOGRAPHS = {"png": encode_photograph, "jpeg": encode_jpeg, "tiff": encode_tiff}
+
+
+def encode_pair(pair: Pair, image_format: str = "png") -> EncodedPair:
     return EncodedPair(
         pair.seed,
         pair.vessel_share,
-        encode_photograph(pair.image),
+        PHOTOGRAPHS[image_format](pair.image),
         encode_map(pair.label),
         encode_map(pair.mask),
     )
 
 
-def environment_of(sampler: PairSampler) -> dict[str, str]:
+def environment_of(sampler: PairSampler, image_format: str = "png") -> dict[str, str]:
     """What the bytes of a pair depend on besides its seed and the package."""
     return {
         **sampler.environment,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
+        **(jpeg_environment() if image_format == "jpeg" else {}),
     }
 
 
@@ -65,7 +72,8 @@ def run_shard(
     ``report`` gets the number of pairs written, between batches, and may raise to stop the work;
     then nothing is left in storage.
     """
-    started, environment = time.monotonic(), environment_of(sampler)
+    started = time.monotonic()
+    environment = environment_of(sampler, format_name(claim.request))
     segment, index = (key(claim.job_id, claim.ordinal) for key in (segment_key, index_key))
     with storage.write(segment) as file:
         writer = SegmentWriter(file)
@@ -96,12 +104,14 @@ def _write_pairs(
 
     records: list[PairRecord] = []
     waiting: deque[Future[PairRecord]] = deque()
+    image_format = format_name(claim.request)
     most_waiting = BATCHES_AHEAD * sampler.batch_size
     indices = range(claim.first, claim.first + claim.count)
     with ThreadPoolExecutor(ENCODERS) as encoders, ThreadPoolExecutor(1) as writer:
         for batch in draw_pairs(sampler, claim.request, indices):
             for index, pair in batch:
-                waiting.append(writer.submit(write, index, encoders.submit(encode_pair, pair)))
+                encoding = encoders.submit(encode_pair, pair, image_format)
+                waiting.append(writer.submit(write, index, encoding))
             while waiting and (waiting[0].done() or len(waiting) > most_waiting):
                 records.append(waiting.popleft().result())
             report(len(records))

@@ -8,11 +8,20 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from app.archive.formats import PNG, format_of
 from app.archive.layout import LAYOUTS, MANIFEST, layout_of
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
-ORDERED = ("count", "resolution", "model", "seed", "splits", "layout")
+ORDERED = (
+    "count",
+    "resolution",
+    "model",
+    "seed",
+    "splits",
+    "layout",
+    "image_format",
+)
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 # Licence ids that the Hugging Face hub knows and that a package is likely to carry.
@@ -82,7 +91,7 @@ pairs[0]["image"], pairs[0]["label"], pairs[0]["mask"]
 ```"""
 
 FOR_PAIRS = """\
-Folders and names are those of DRIVE (the pictures are PNG): a program that reads DRIVE finds the
+Folders and names are those of DRIVE ({formats}): a program that reads DRIVE finds the
 pairs by the number that their names begin with."""
 
 
@@ -111,8 +120,16 @@ def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Mapping[s
         licence_head = f"license: other\nlicense_name: {json.dumps(licence)}"
     layout = layout_of(order)
     folders = ", ".join(f"`{layout.folders[split]}/`" for split in splits)
+    image_format = format_of(order)
+    if image_format is PNG:
+        photographs, formats = "RGB, 8 bit", "the pictures are PNG"
+    else:
+        photographs = f"RGB, 8 bit, {image_format.title}"
+        formats = f"the photographs are {image_format.title}, the maps PNG"
     configs, loading = (
-        _for_datasets(splits) if layout is LAYOUTS["imagefolder"] else ("", FOR_PAIRS)
+        _for_datasets(splits)
+        if layout is LAYOUTS["imagefolder"]
+        else ("", FOR_PAIRS.format(formats=formats))
     )
     size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
     title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
@@ -151,7 +168,7 @@ neural networks: no picture here is of a real eye.
 
 In {folders}:
 
-- `{folder_of(layout.image)}`: the photographs, RGB, 8 bit.
+- `{folder_of(layout.image)}`: the photographs, {photographs}.
 - `{folder_of(layout.label)}`: the vessels, one channel, 0 or 255.
 - `{folder_of(layout.mask)}`: the field of view, one channel, 0 or 255; the photograph is black outside.
 - `metadata.jsonl`: a line a pair: file names, index, seed, and the share of the field of

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from app.archive.formats import format_of
+
 README = "README.md"
 MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
@@ -39,7 +41,7 @@ def split_of(index: int, order: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the files of an archive are named; ``{split}`` and ``{stem}`` are filled in."""
+    """How the files of an archive are named; what stands in braces is filled in."""
 
     folders: Mapping[str, str]  # of each split
     image: str
@@ -51,14 +53,14 @@ LAYOUTS = {
     # As Hugging Face datasets reads it.
     "imagefolder": Layout(
         {name: name for name in SPLITS},
-        image="images/{stem}.png",
+        image="images/{stem}.{extension}",
         label="labels/{stem}.png",
         mask="masks/{stem}.png",
     ),
     # As programs written for DRIVE expect it (Staal et al. 2004), but for the file format.
     "drive": Layout(
         {"train": "training", "val": "validation", "test": "test"},
-        image="images/{stem}_{split}.png",
+        image="images/{stem}_{split}.{extension}",
         label="1st_manual/{stem}_manual1.png",
         mask="mask/{stem}_{split}_mask.png",
     ),
@@ -74,8 +76,9 @@ def pair_names(index: int, order: Mapping[str, Any]) -> tuple[str, str, str]:
     layout = layout_of(order)
     split = layout.folders[split_of(index, order)]
     stem = f"{index:0{6 if order['count'] <= 1_000_000 else 7}d}"
+    extension = format_of(order).extension
     image, label, mask = (
-        f"{split}/{name.format(split=split, stem=stem)}"
+        f"{split}/{name.format(split=split, stem=stem, extension=extension)}"
         for name in (layout.image, layout.label, layout.mask)
     )
     return image, label, mask

@@ -21,7 +21,7 @@ def read_pair(
     which: Which,
     archive_key: str | None,
 ) -> bytes:
-    """The PNG of pair ``index``: its image, label or mask.
+    """The file of pair ``index``: its image, label or mask.
 
     ``shard_pairs`` is the job's number of pairs a shard; ``archive_key`` is None until the job is
     packed. Raises PairNotReady.

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from app.access.caller import Caller, Reader, Writer
 from app.access.limits import count_request
+from app.archive.formats import IMAGE_FORMATS, PNG
 from app.archive.pairs import Which
 from app.datasets import service
 from app.datasets.download import matches, send_object
@@ -75,7 +76,10 @@ DOWNLOAD_CONDITIONS = [
 ]
 ETAG = {"ETag": header("Names this very answer.")}
 CACHING = {"Cache-Control": header("How long the picture may be kept.")}
-PNG: Responses = {200: {"content": {"image/png": {}}, "headers": CACHING}}
+PICTURE: Responses = {
+    200: {"content": {kind.media_type: {} for kind in IMAGE_FORMATS.values()}, "headers": CACHING}
+}
+SHEET: Responses = {200: {"content": {PNG.media_type: {}}, "headers": CACHING}}
 WATCH_HEADERS = ETAG | {
     "Retry-After": header(
         "Seconds until the next look, while the job has not ended.", "integer", required=False
@@ -280,7 +284,7 @@ def download_dataset(
     "/{dataset_id}/pairs/{index}/{picture}",
     summary="See one picture",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PICTURE,
 )
 def get_picture(
     services: ServicesDep,
@@ -289,22 +293,25 @@ def get_picture(
     index: Annotated[int, Path(ge=0, description="Number of the pair, from 0.")],
     picture: Annotated[Which, Path(description="Which picture of the pair.")],
 ) -> Response:
-    """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done."""
-    png = service.read_picture(services, caller, dataset_id, index, picture)
-    return Response(png, media_type="image/png", headers={"Cache-Control": FOR_EVER})
+    """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done.
+
+    The photograph is in the order's format; label and mask are PNG.
+    """
+    data, media_type = service.read_picture(services, caller, dataset_id, index, picture)
+    return Response(data, media_type=media_type, headers={"Cache-Control": FOR_EVER})
 
 
 @router.get(
     "/{dataset_id}/preview",
     summary="See a contact sheet",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, RATE_LIMIT_EXCEEDED) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, RATE_LIMIT_EXCEEDED) | SHEET,
 )
 def get_preview(services: ServicesDep, caller: Reader, dataset_id: DatasetId) -> Response:
     """Up to 16 pairs, photograph and label side by side; there while the job still runs."""
     count_request(services, caller)
     png = service.draw_preview(services, caller, dataset_id)
-    return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
+    return Response(png, media_type=PNG.media_type, headers={"Cache-Control": "no-cache"})
 
 
 @router.post(

@@ -16,6 +16,7 @@ def _whole(value: object) -> object:
 
 
 Layout = Literal["imagefolder", "drive"]
+ImageFormat = Literal["png", "jpeg", "tiff"]
 # To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
@@ -87,6 +88,11 @@ class DatasetOrder(BaseModel):
         description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
         "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
     )
+    image_format: ImageFormat | None = Field(
+        default=None,
+        description="Of the photographs: png if not given; jpeg (quality 95, 4:4:4) loses a little, "
+        "tiff nothing. Labels and masks are always PNG.",
+    )
     webhook: Webhook | None = Field(default=None, description="Who is told of the job's end.")
 
 
@@ -99,6 +105,7 @@ class DatasetRequest(BaseModel):
     seed: Seed
     splits: Splits | None = None
     layout: Layout | None = None
+    image_format: ImageFormat | None = None
 
 
 class Quote(BaseModel):

@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
+from app.archive.formats import PNG, format_of
 from app.archive.pairs import PairNotReady, Which, read_pair
 from app.broker import send_hints
-from app.datasets.estimates import expected_cost, measured_cost
+from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
@@ -36,14 +37,12 @@ SPARE = 1.3  # a shard may turn out smaller than expected by this factor
 def quote(services: Services, caller: Caller, order: DatasetOrder) -> Quote:
     """What the order would cost. It is checked as if it were placed on an unused quota."""
     model, request = _resolve(services, caller, order)
-    with services.db.read() as session:
-        measured = measured_cost(session, request.model, request.resolution)
-    cost = measured or expected_cost(model)
+    cost = _cost(services, model, request)
     return Quote(
         request=request,
         seconds=round(request.count * cost.seconds, 1),
         bytes=round(request.count * cost.bytes),
-        basis="measured" if measured else "package",
+        basis="measured" if cost.measured else "package",
     )
 
 
@@ -65,9 +64,7 @@ def place_order(
             return first
     model, request = _resolve(services, caller, order)
     settings = services.settings
-    with services.db.read() as session:
-        cost = measured_cost(session, request.model, request.resolution) or expected_cost(model)
-    shard_pairs = pairs_in_a_shard(services, request.count, cost.bytes)
+    shard_pairs = pairs_in_a_shard(services, request.count, _cost(services, model, request).bytes)
     hours = settings.retention_hours
     try:
         job_id = create_job(
@@ -90,6 +87,12 @@ def place_order(
         raise
     send_hints(settings, -(-request.count // shard_pairs))
     return job_id
+
+
+def _cost(services: Services, model: RegisteredModel, request: DatasetRequest) -> PairCost:
+    order = request.model_dump()
+    with services.db.read() as session:
+        return measured_cost(session, order) or expected_cost(model, order)
 
 
 def plain_key(key: str) -> str:
@@ -207,14 +210,15 @@ def list_jobs(
 
 def read_picture(
     services: Services, caller: Caller, job_id: str, index: int, picture: Which
-) -> bytes:
-    """The PNG of one picture of pair ``index``, from 0."""
+) -> tuple[bytes, str]:
+    """One picture of pair ``index``, from 0, and its media type."""
     with services.db.read() as session:
         job = find_dataset(session, job_id, caller)
     refuse_expired(job)
     if index >= job.count:
         raise not_found(f"pair {index}: the data set has pairs 0 to {job.count - 1}")
-    return _read(services, caller, job, index, picture)
+    image_format = format_of(job.request) if picture == "image" else PNG
+    return _read(services, caller, job, index, picture), image_format.media_type
 
 
 def draw_preview(services: Services, caller: Caller, job_id: str) -> bytes:
@@ -294,6 +298,7 @@ def _resolve(
         seed=seed,
         splits=order.splits,
         layout=order.layout,
+        image_format=order.image_format,
     )
     return model, request
 

@@ -176,12 +176,13 @@ class Delivery(Base):
 
 
 class Rate(Base):
-    """What a pair of one model at one resolution costs, averaged over finished shards."""
+    """What a pair of one model, resolution and format costs, averaged over finished shards."""
 
     __tablename__ = "rates"
 
     model: Mapped[str] = mapped_column(String(200), primary_key=True)  # name@version
     resolution: Mapped[int] = mapped_column(primary_key=True)
+    image_format: Mapped[str] = mapped_column(String(20), primary_key=True)
     seconds_per_pair: Mapped[float]
     bytes_per_pair: Mapped[float]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from PIL import Image
 
+from app.archive.formats import format_name
 from app.archive.layout import index_key, pair_names, segment_key
 from app.archive.pack import discard_segments, pack
 from app.archive.segment import PairRecord, SegmentWriter, dump_index
@@ -16,11 +17,11 @@ ENVIRONMENT = {"torch": "2.13.0", "device": "cpu"}
 KINDS = ("image", "label", "mask")
 
 
-def picture(index: int, kind: str, side: int = 64) -> bytes:
-    """A PNG whose colour tells which pair and which picture of it this is."""
+def picture(index: int, kind: str, side: int = 64, image_format: str = "png") -> bytes:
+    """A file whose colour tells which pair and which picture of it this is."""
     colour = (index, 0, 0) if kind == "image" else 255 * (index % 2)
     file = io.BytesIO()
-    Image.new("RGB" if kind == "image" else "L", (side, side), colour).save(file, "PNG")
+    Image.new("RGB" if kind == "image" else "L", (side, side), colour).save(file, image_format)
     return file.getvalue()
 
 
@@ -54,6 +55,11 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
     }
 
 
+def _picture(index: int, kind: str, order: dict[str, Any]) -> bytes:
+    image_format = format_name(order) if kind == "image" else "png"
+    return picture(index, kind, order["resolution"], image_format)
+
+
 def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
     job_id, ordinal = claim.job_id, claim.ordinal
     records = []
@@ -62,7 +68,7 @@ def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
         for index in range(claim.first, claim.first + claim.count):
             names = pair_names(index, claim.request)
             image, label, mask = (
-                segment.add(name, picture(index, kind, claim.request["resolution"]))
+                segment.add(name, _picture(index, kind, claim.request))
                 for name, kind in zip(names, KINDS, strict=True)
             )
             records.append(PairRecord(index, index, 0.5, image, label, mask))

@@ -260,6 +260,22 @@ def test_a_preview_shows_the_pairs_that_there_are(
     ]
 
 
+@pytest.mark.parametrize(
+    ("image_format", "media_type"), [("jpeg", "image/jpeg"), ("tiff", "image/tiff")]
+)
+def test_photographs_of_other_formats(
+    api: TestClient, services: Services, order: Order, image_format: str, media_type: str
+) -> None:
+    home = f"/datasets/{order(2, resolution=64, image_format=image_format)}"
+    make_items(services)
+    image = api.get(f"{home}/pairs/1/image")
+    assert image.content == picture(1, "image", image_format=image_format)
+    assert image.headers["content-type"] == media_type
+    label = api.get(f"{home}/pairs/1/label")
+    assert (label.content, label.headers["content-type"]) == (picture(1, "label"), "image/png")
+    assert open_png(api.get(f"{home}/preview").content).getpixel((132 + 32, 32))[0] in (0, 1, 2)
+
+
 def test_large_pictures_are_made_smaller() -> None:
     sheet = open_png(contact_sheet([(picture(1, "image", 1024), picture(1, "label", 1024))]))
     assert sheet.size == (512, 256)

@@ -43,6 +43,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "seed": seed,
         "splits": None,
         "layout": None,
+        "image_format": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
@@ -63,7 +64,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
 def test_an_order_may_name_everything(api: TestClient) -> None:
     splits = {"train": 0.5, "val": 0.5, "test": 0.0}
     order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1, "splits": splits}
-    order |= {"layout": "drive"}
+    order |= {"layout": "drive", "image_format": "tiff"}
     job = api.post("/datasets", json=order).json()
     assert job["request"] == {**order, "model": "eye@1.0.0"}
 
@@ -128,6 +129,7 @@ def test_seeds_that_are_drawn_differ(api: TestClient) -> None:
         ({"count": 1, "seed": -1}, "#/seed"),
         ({"count": 1, "seed": 2**53}, "#/seed"),
         ({"count": 1, "seed": "7"}, "#/seed"),
+        ({"count": 1, "image_format": "bmp"}, "#/image_format"),
         ({"count": 1, "colour": "red"}, "#/colour"),
         ({"count": 1, "a/b~c": 1}, "#/a~1b~0c"),
         ([], "#"),
@@ -225,6 +227,7 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "seed": 7,
             "splits": None,
             "layout": None,
+            "image_format": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,
@@ -241,6 +244,21 @@ def test_a_quote_uses_what_was_measured(
     quote = api.post("/datasets", json={"count": 100}, params={"dry_run": True}).json()
     assert (quote["basis"], quote["seconds"]) == ("measured", 10.0)
     assert 0 < quote["bytes"] < 200_000_000
+
+
+def test_each_format_is_quoted_by_its_own_size(
+    api: TestClient, services: Services, order: Callable[..., str]
+) -> None:
+    def quoted(image_format: str) -> tuple[str, int]:
+        body = {"count": 100, "image_format": image_format}
+        quote = api.post("/datasets", json=body, params={"dry_run": True}).json()
+        return quote["basis"], quote["bytes"]
+
+    assert quoted("jpeg") == ("package", 90_000_000)  # of the 200,000,000 that PNG would take
+    order(8, image_format="tiff")
+    make_items(services)
+    assert quoted("tiff")[0] == "measured"
+    assert quoted("png") == ("package", 200_000_000)
 
 
 def test_the_largest_order_is_a_setting(settings: Settings) -> None:

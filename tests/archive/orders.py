@@ -32,10 +32,16 @@ def order(count: int, **options: Any) -> dict[str, Any]:
 
 
 def png(index: int, which: int) -> bytes:
+    return picture_of(index, which)
+
+
+def picture_of(index: int, which: int, image_format: str = "png") -> bytes:
     noise = random.Random(3 * index + which)
     mode, channels = ("RGB", 3) if which == 0 else ("L", 1)
     file = io.BytesIO()
-    Image.frombytes(mode, (8, 8), noise.randbytes(64 * channels)).save(file, "PNG")
+    Image.frombytes(mode, (8, 8), noise.randbytes(64 * channels)).save(
+        file, image_format if which == 0 else "png"
+    )
     return file.getvalue()
 
 

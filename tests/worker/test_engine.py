@@ -43,6 +43,26 @@ def test_pairs_are_those_of_the_sampler(
     assert result["seconds"] > 0
 
 
+@pytest.mark.parametrize("image_format", ["jpeg", "tiff"])
+def test_photographs_of_other_formats(
+    claim: Claim, sampler: PairSampler, storage: Storage, image_format: str
+) -> None:
+    (pair,) = sampler.sample([pair_seed(7, 0)])
+    plain = run_shard(claim, sampler, storage, no_report)["environment"]
+    claim = dataclasses.replace(claim, request=claim.request | {"image_format": image_format})
+    environment = run_shard(claim, sampler, storage, no_report)["environment"]
+    image = read_pair(storage, claim.job_id, 4, 0, "image", None)
+    assert Image.open(io.BytesIO(image)).format == image_format.upper()
+    lost = np.abs(decode(image).astype(int) - pair.image).mean()
+    assert lost < 4 if image_format == "jpeg" else lost == 0
+    np.testing.assert_array_equal(
+        decode(read_pair(storage, claim.job_id, 4, 0, "label", None)), pair.label
+    )
+    assert set(environment) - set(plain) == (
+        {"pillow", "jpeg"} if image_format == "jpeg" else set()
+    )
+
+
 def test_index(claim: Claim, sampler: PairSampler, storage: Storage) -> None:
     claim = dataclasses.replace(claim, count=6)  # a full batch and a part of one
     result = run_shard(claim, sampler, storage, no_report)
