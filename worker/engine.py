@@ -17,8 +17,8 @@ import numpy as np
 import scipy
 
 from app.archive.formats import format_name
-from app.archive.layout import index_key, pair_names, segment_key
-from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.archive.layout import index_key, segment_key
+from app.archive.shard import ShardWriter
 from app.jobs.leases import Claim
 from app.storage import Storage
 from models.sampling import Pair, PairSampler
@@ -75,16 +75,15 @@ def run_shard(
     started = time.monotonic()
     environment = environment_of(sampler, format_name(claim.request))
     segment, index = (key(claim.job_id, claim.ordinal) for key in (segment_key, index_key))
-    with storage.write(segment) as file:
-        writer = SegmentWriter(file)
-        records = _write_pairs(claim, sampler, writer, report)
-        report(len(records))
+    with storage.write(segment) as file, ShardWriter(file, claim.request) as shard:
+        _write_pairs(claim, sampler, shard, report)
+        records = shard.finish(environment)
     with storage.write(index) as file:
-        file.write(dump_index(environment, records))
+        file.write(records)
     return {
         "segment_key": segment,
         "index_key": index,
-        "bytes": writer.size,
+        "bytes": shard.size,
         "seconds": time.monotonic() - started,
         "environment": environment,
     }
@@ -93,17 +92,16 @@ def run_shard(
 def _write_pairs(
     claim: Claim,
     sampler: PairSampler,
-    segment: SegmentWriter,
+    shard: ShardWriter,
     report: Callable[[int], None],
-) -> list[PairRecord]:
-    def write(index: int, encoding: Future[EncodedPair]) -> PairRecord:
+) -> None:
+    def write(index: int, encoding: Future[EncodedPair]) -> None:
         pair = encoding.result()
-        names = pair_names(index, claim.request)
-        entries = map(segment.add, names, (pair.image, pair.label, pair.mask))
-        return PairRecord(index, pair.seed, pair.vessel_share, *entries)
+        facts = {"seed": pair.seed, "vessel_share": pair.vessel_share}
+        shard.add(index, pair.image, pair.label, pair.mask, **facts)
 
-    records: list[PairRecord] = []
-    waiting: deque[Future[PairRecord]] = deque()
+    done = 0
+    waiting: deque[Future[None]] = deque()
     image_format = format_name(claim.request)
     most_waiting = BATCHES_AHEAD * sampler.batch_size
     indices = range(claim.first, claim.first + claim.count)
@@ -113,7 +111,9 @@ def _write_pairs(
                 encoding = encoders.submit(encode_pair, pair, image_format)
                 waiting.append(writer.submit(write, index, encoding))
             while waiting and (waiting[0].done() or len(waiting) > most_waiting):
-                records.append(waiting.popleft().result())
-            report(len(records))
-        records.extend(future.result() for future in waiting)
-    return records
+                waiting.popleft().result()
+                done += 1
+            report(done)
+        for future in waiting:
+            future.result()
+    report(claim.count)

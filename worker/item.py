@@ -103,14 +103,9 @@ class Worker:
     def _tidy(self, claim: Claim) -> None:
         if claim.kind == ItemKind.PACK:
             try:
-                discard_segments(self._storage, claim.job_id, shard_number(claim))
+                discard_segments(self._storage, claim.job_id, claim.plan.shards)
             except OSError:  # they only take room, and go when the job is deleted
                 logger.exception("could not remove the segments of %s", claim.job_id)
-
-
-def shard_number(claim: Claim) -> int:
-    """How many shards the claim's job has."""
-    return -(-claim.request["count"] // claim.shard_pairs)
 
 
 def explain(error: Exception) -> tuple[str, str]:

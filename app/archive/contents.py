@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from app.archive.formats import PNG, format_of
-from app.archive.layout import LAYOUTS, MANIFEST, layout_of
+from app.archive.layout import LAYOUTS, MANIFEST, TAR_PAIRS, layout_of, pair_names, stem_of
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
@@ -35,9 +35,12 @@ SIZE_CATEGORIES = (
 )
 
 
-def metadata_line(record: PairRecord) -> bytes:
-    """A line of metadata.jsonl; keys that end in ``file_name`` become image columns on loading."""
-    image, label, mask = (entry.name.partition("/")[2] for entry in record.entries)
+def metadata_line(record: PairRecord, folder: str = "") -> bytes:
+    """A line of metadata.jsonl in ``folder``, which ends in ``/``.
+
+    Keys that end in ``file_name`` become image columns on loading.
+    """
+    image, label, mask = (entry.name.removeprefix(folder) for entry in record.entries)
     line = {
         "file_name": image,
         "label_file_name": label,
@@ -95,14 +98,30 @@ Folders and names are those of DRIVE ({formats}): a program that reads DRIVE fin
 pairs by the number that their names begin with."""
 
 
+FOR_WEBDATASET = """\
+```python
+from glob import glob
+
+import webdataset
+
+tars = sorted(glob("path/to/this/folder/train/*.tar"))
+pairs = webdataset.WebDataset(tars, shardshuffle=False).decode("pil")
+for image, label, mask, facts in pairs.to_tuple("image.{extension}", "label.png", "mask.png", "json"):
+    ...
+```"""
+
+IN_TARS = """In {folders}, tar files. Each holds the pairs of {tar_pairs} indices in a row; the first of them is its
+number times {tar_pairs}. A pair's files:"""
+
+
 def folder_of(name: str) -> str:
     return name.rpartition("/")[0] + "/"
 
 
-def _for_datasets(splits: Collection[str]) -> tuple[str, str]:
-    """What tells Hugging Face datasets where the splits are, and a person how to load them."""
+def _configs(splits: Collection[str]) -> str:
+    """What tells Hugging Face datasets where the splits are."""
     files = "".join(f"  - split: {HUB_SPLITS[name]}\n    path: {name}/**\n" for name in splits)
-    return f"configs:\n- config_name: default\n  data_files:\n{files}", FOR_DATASETS
+    return f"configs:\n- config_name: default\n  data_files:\n{files}"
 
 
 def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Mapping[str, int]) -> str:
@@ -126,11 +145,18 @@ def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Mapping[s
     else:
         photographs = f"RGB, 8 bit, {image_format.title}"
         formats = f"the photographs are {image_format.title}, the maps PNG"
-    configs, loading = (
-        _for_datasets(splits)
-        if layout is LAYOUTS["imagefolder"]
-        else ("", FOR_PAIRS.format(formats=formats))
-    )
+    where, configs = f"In {folders}:", _configs(splits)
+    image, label, mask = map(folder_of, (layout.image, layout.label, layout.mask))
+    metadata = "`metadata.jsonl`: a line a pair: file names, index"
+    if layout is LAYOUTS["imagefolder"]:
+        loading = FOR_DATASETS
+    elif layout.tar is None:
+        configs, loading = "", FOR_PAIRS.format(formats=formats)
+    else:
+        where = IN_TARS.format(folders=folders, tar_pairs=TAR_PAIRS)
+        image, label, mask = pair_names(0, order)
+        metadata = f"`{stem_of(0, order)}.json`: index"
+        loading = FOR_WEBDATASET.format(extension=image_format.extension)
     size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
     title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
     return f"""\
@@ -166,12 +192,12 @@ neural networks: no picture here is of a real eye.
 
 ## Files
 
-In {folders}:
+{where}
 
-- `{folder_of(layout.image)}`: the photographs, {photographs}.
-- `{folder_of(layout.label)}`: the vessels, one channel, 0 or 255.
-- `{folder_of(layout.mask)}`: the field of view, one channel, 0 or 255; the photograph is black outside.
-- `metadata.jsonl`: a line a pair: file names, index, seed, and the share of the field of
+- `{image}`: the photographs, {photographs}.
+- `{label}`: the vessels, one channel, 0 or 255.
+- `{mask}`: the field of view, one channel, 0 or 255; the photograph is black outside.
+- {metadata}, seed, and the share of the field of
   view that is vessel (0 to 1).
 
 Beside them:

@@ -15,6 +15,10 @@ WHOLE = {"train": 1.0}  # the splits of an order that asks for none
 
 NOT_PACKED = 2**64 - 1
 
+# Indices in a row whose pairs share a tar, one for each split: fixed, so that tars do not depend on
+# how an order is cut into shards.
+TAR_PAIRS = 256
+
 # 2**32 over the golden ratio: its multiples, modulo 2**32, fill the range evenly from the start.
 GOLDEN, RANGE = 2_654_435_769, 2**32
 
@@ -47,6 +51,7 @@ class Layout:
     image: str
     label: str
     mask: str
+    tar: str | None = None  # that holds the pairs, if they lie in tars
 
 
 LAYOUTS = {
@@ -64,6 +69,14 @@ LAYOUTS = {
         label="1st_manual/{stem}_manual1.png",
         mask="mask/{stem}_{split}_mask.png",
     ),
+    # As the webdataset library reads it: a pair's files have the same name up to the first dot.
+    "webdataset": Layout(
+        {name: name for name in SPLITS},
+        image="{stem}.image.{extension}",
+        label="{stem}.label.png",
+        mask="{stem}.mask.png",
+        tar="{split}-{block:06d}.tar",
+    ),
 }
 
 
@@ -71,17 +84,30 @@ def layout_of(order: Mapping[str, Any]) -> Layout:
     return LAYOUTS[order.get("layout") or "imagefolder"]
 
 
+def stem_of(index: int, order: Mapping[str, Any]) -> str:
+    """What the names of pair ``index`` have in common."""
+    return f"{index:0{6 if order['count'] <= 1_000_000 else 7}d}"
+
+
 def pair_names(index: int, order: Mapping[str, Any]) -> tuple[str, str, str]:
-    """The names of pair ``index`` of an order: image, label, mask."""
+    """The names of pair ``index`` of an order, in the archive or in its tar: image, label, mask."""
     layout = layout_of(order)
     split = layout.folders[split_of(index, order)]
-    stem = f"{index:0{6 if order['count'] <= 1_000_000 else 7}d}"
-    extension = format_of(order).extension
+    folder = f"{split}/" if layout.tar is None else ""
+    stem, extension = stem_of(index, order), format_of(order).extension
     image, label, mask = (
-        f"{split}/{name.format(split=split, stem=stem, extension=extension)}"
+        folder + name.format(split=split, stem=stem, extension=extension)
         for name in (layout.image, layout.label, layout.mask)
     )
     return image, label, mask
+
+
+def tar_name(index: int, order: Mapping[str, Any]) -> str:
+    """The name of the tar that pair ``index`` is in, of an order whose layout has tars."""
+    layout = layout_of(order)
+    assert layout.tar is not None
+    split = layout.folders[split_of(index, order)]
+    return f"{split}/{layout.tar.format(split=split, block=index // TAR_PAIRS)}"
 
 
 def metadata_name(split: str, order: Mapping[str, Any]) -> str:

@@ -13,12 +13,13 @@ from itertools import zip_longest
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from app.archive.contents import card, manifest_file, manifest_head, metadata_line
+from app.archive.contents import card, folder_of, manifest_file, manifest_head, metadata_line
 from app.archive.layout import (
     MANIFEST,
     README,
     archive_key,
     index_key,
+    layout_of,
     metadata_name,
     offsets_key,
     pack_offsets,
@@ -27,11 +28,10 @@ from app.archive.layout import (
     splits_of,
     tail_key,
 )
+from app.archive.plan import Plan
 from app.archive.records import central_record, end_records
-from app.archive.segment import CHUNK, Entry, PairRecord, SegmentWriter, read_index
+from app.archive.segment import CHUNK, SPILL_BYTES, Entry, PairRecord, SegmentWriter, read_index
 from app.storage import Storage
-
-SPILL_BYTES = 1 << 19
 
 
 class ArchiveError(Exception):
@@ -61,12 +61,12 @@ def pack(
     parsed package.json. ``on_progress`` gets the number of pairs done and may raise to stop.
     Segments stay in storage. Raises ArchiveError, or StorageKeyError where a segment or index is missing.
     """
+    plan = Plan.of(order, shard_pairs)
     segments = [segment_key(job_id, ordinal) for ordinal in shards]
     with ExitStack() as files:
         tables = _Tables(files, order)
         for ordinal, segment in zip(shards, segments, strict=True):
-            first = ordinal * shard_pairs
-            pairs = range(first, min(first + shard_pairs, order["count"]))
+            pairs = plan.pairs_of_shard(ordinal)
             data_end = tables.add_index(storage.read(index_key(job_id, ordinal)), ordinal, pairs)
             if (size := storage.size(segment)) != data_end:
                 raise ArchiveError(f"{segment} has {size} bytes where its index says {data_end}")
@@ -96,6 +96,7 @@ class _Tables:
             return files.enter_context(SpooledTemporaryFile(SPILL_BYTES))
 
         self._order, self._directory = order, open_file()
+        self._in_tars = layout_of(order).tar is not None
         self._metadata = {split: open_file() for split in splits_of(order)}
         self._in_split = dict.fromkeys(self._metadata, 0)
         self._seeds, self._digests, self._manifest = open_file(), open_file(), open_file()
@@ -112,7 +113,7 @@ class _Tables:
 
     def add_index(self, index: bytes, ordinal: int, pairs: range) -> int:
         """Takes the index of a shard of these pairs; returns the bytes its segment must have."""
-        environment, records = read_index(index)
+        environment, records, tars = read_index(index)
         if environment not in self.environments:
             self.environments.append(environment)
         self.offsets.append(self._size)
@@ -122,19 +123,28 @@ class _Tables:
             if record is None or found != due:
                 raise ArchiveError(f"shard {ordinal} has pair {found} in the place of pair {due}")
             self._add_pair(record)
-            segment_bytes = record.entries[-1].end
+            if not self._in_tars:
+                self._add_files(record.entries)
+                segment_bytes = record.entries[-1].end
+        if tars:
+            self._add_files(tars)
+            segment_bytes = tars[-1].end
         self._size += segment_bytes
         return segment_bytes
 
     def _add_pair(self, record: PairRecord) -> None:
         split = split_of(record.index, self._order)
         self._in_split[split] += 1
-        self._metadata[split].write(metadata_line(record))
+        if not self._in_tars:
+            folder = folder_of(metadata_name(split, self._order))
+            self._metadata[split].write(metadata_line(record, folder))
         self._seeds.write(b"%s\n    %d" % (b"," if self.pairs else b"", record.seed))
-        for entry in record.entries:
+        self.pairs += 1
+
+    def _add_files(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
             self._add_to_directory(entry)
             self._digests.write(b",\n" + manifest_file(entry.name, entry.sha256))
-        self.pairs += 1
 
     def _add_to_directory(self, entry: Entry) -> None:
         offset = self._size + entry.offset
@@ -145,9 +155,10 @@ class _Tables:
         """Writes the archive's own files, its directory and its end; returns the manifest's entry."""
         tail = SegmentWriter(file)
         own = [tail.add(README, readme)]
-        own += [
-            tail.add_file(metadata_name(s, self._order), self._metadata[s]) for s in self.splits
-        ]
+        if not self._in_tars:
+            own += [
+                tail.add_file(metadata_name(s, self._order), self._metadata[s]) for s in self.splits
+            ]
         self._write_manifest(head, own)
         manifest = tail.add_file(MANIFEST, self._manifest)
         for entry in [*own, manifest]:

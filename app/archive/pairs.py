@@ -3,6 +3,7 @@
 from typing import Literal
 
 from app.archive.layout import NOT_PACKED, index_key, offsets_key, segment_key
+from app.archive.plan import Plan
 from app.archive.segment import Entry, read_index
 from app.storage import Storage, StorageKeyError
 
@@ -16,19 +17,19 @@ class PairNotReady(Exception):
 def read_pair(
     storage: Storage,
     job_id: str,
-    shard_pairs: int,
+    plan: Plan,
     index: int,
     which: Which,
     archive_key: str | None,
 ) -> bytes:
     """The file of pair ``index``: its image, label or mask.
 
-    ``shard_pairs`` is the job's number of pairs a shard; ``archive_key`` is None until the job is
-    packed. Raises PairNotReady.
+    ``plan`` is the job's; ``archive_key`` is None until the job is packed. Raises PairNotReady.
     """
-    ordinal, place = divmod(index, shard_pairs)
+    _, ordinal = plan.find(index)
+    place = plan.pairs_of_shard(ordinal).index(index)
     try:
-        _, records = read_index(storage.read(index_key(job_id, ordinal)))
+        _, records, _ = read_index(storage.read(index_key(job_id, ordinal)))
         entry: Entry = getattr(list(records)[place], which)
         if archive_key is None:
             return storage.read(segment_key(job_id, ordinal), entry.data_offset, entry.size)

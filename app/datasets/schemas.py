@@ -15,7 +15,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Layout = Literal["imagefolder", "drive"]
+Layout = Literal["imagefolder", "drive", "webdataset"]
 ImageFormat = Literal["png", "jpeg", "tiff"]
 # To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
@@ -86,7 +86,7 @@ class DatasetOrder(BaseModel):
     layout: Layout | None = Field(
         default=None,
         description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
-        "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
+        "if not given), as in DRIVE (images/, 1st_manual/, mask/), or tar files (webdataset).",
     )
     image_format: ImageFormat | None = Field(
         default=None,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.access.caller import Caller
 from app.archive.formats import PNG, format_of
 from app.archive.pairs import PairNotReady, Which, read_pair
+from app.archive.plan import Plan
 from app.broker import send_hints
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.preview import MOST_PAIRS, contact_sheet
@@ -85,7 +86,7 @@ def place_order(
         if idempotency and (first := _job_of(services, caller, idempotency)):
             return first
         raise
-    send_hints(settings, -(-request.count // shard_pairs))
+    send_hints(settings, Plan.of(request.model_dump(), shard_pairs).shards)
     return job_id
 
 
@@ -241,7 +242,7 @@ def draw_preview(services: Services, caller: Caller, job_id: str) -> bytes:
 
 
 def _read(services: Services, caller: Caller, job: Job, index: int, picture: Which) -> bytes:
-    place = (services.storage, job.id, job.shard_pairs, index, picture)
+    place = (services.storage, job.id, job.plan, index, picture)
     try:
         return read_pair(*place, job.archive_key)
     except PairNotReady:

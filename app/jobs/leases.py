@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.archive.plan import Plan
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.rates import record_rate
@@ -37,6 +38,10 @@ class Claim:
     request: dict[str, Any]  # count, resolution, model "name@version", seed
     package_digest: str
     shard_pairs: int
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(self.request, self.shard_pairs)
 
 
 class LeaseState(Enum):

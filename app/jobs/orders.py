@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from app.archive.plan import Plan
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.states import find_job, settle
@@ -46,7 +47,7 @@ def create_job(
         sqlalchemy.exc.IntegrityError: the owner has an order with this idempotency key.
     """
     now = clock()
-    count = request["count"]
+    count, plan = request["count"], Plan.of(request, shard_pairs)
     job = Job(
         id=f"ds_{secrets.token_urlsafe(15)}",
         kind="dataset",
@@ -68,11 +69,11 @@ def create_job(
             "job_id": job.id,
             "kind": ItemKind.SHARD,
             "ordinal": ordinal,
-            "first": first,
-            "count": min(shard_pairs, count - first),
+            "first": pairs.start,
+            "count": len(pairs),
             "state": ItemState.READY,
         }
-        for ordinal, first in enumerate(range(0, count, shard_pairs))
+        for ordinal, pairs in enumerate(map(plan.pairs_of_shard, range(plan.shards)))
     ]
     items.append(
         {

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
+from app.archive.plan import Plan
 from app.database import Base, UtcDateTime
 
 LONGEST_URL = 2000  # characters
@@ -102,6 +103,10 @@ class Job(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deliveries: WriteOnlyMapped["Delivery"] = relationship()
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(self.request, self.shard_pairs)
 
     @property
     def has_archive(self) -> bool:

@@ -6,9 +6,9 @@ from typing import Any
 from PIL import Image
 
 from app.archive.formats import format_name
-from app.archive.layout import index_key, pair_names, segment_key
+from app.archive.layout import index_key, segment_key
 from app.archive.pack import discard_segments, pack
-from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.archive.shard import ShardWriter
 from app.deps import Services
 from app.jobs.leases import Claim, claim_next, complete, finished_shards
 from tests.app.packages import manifest
@@ -62,22 +62,18 @@ def _picture(index: int, kind: str, order: dict[str, Any]) -> bytes:
 
 def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
     job_id, ordinal = claim.job_id, claim.ordinal
-    records = []
     with services.storage.write(segment_key(job_id, ordinal)) as file:
-        segment = SegmentWriter(file)
+        shard = ShardWriter(file, claim.request)
         for index in range(claim.first, claim.first + claim.count):
-            names = pair_names(index, claim.request)
-            image, label, mask = (
-                segment.add(name, _picture(index, kind, claim.request))
-                for name, kind in zip(names, KINDS, strict=True)
-            )
-            records.append(PairRecord(index, index, 0.5, image, label, mask))
+            pictures = (_picture(index, kind, claim.request) for kind in KINDS)
+            shard.add(index, *pictures, seed=index, vessel_share=0.5)
+        records = shard.finish(ENVIRONMENT)
     with services.storage.write(index_key(job_id, ordinal)) as file:
-        file.write(dump_index(ENVIRONMENT, records))
+        file.write(records)
     return {
         "segment_key": segment_key(job_id, ordinal),
         "index_key": index_key(job_id, ordinal),
-        "bytes": segment.size,
+        "bytes": shard.size,
         "seconds": 0.1 * claim.count,
         "environment": ENVIRONMENT,
     }

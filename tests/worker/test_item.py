@@ -15,7 +15,7 @@ from app.jobs.tables import Item, Job
 from app.settings import Settings
 from app.storage import Storage
 from models.package import MANIFEST, VESSEL_WEIGHTS, ModelPackage
-from worker.item import BUG, Worker, explain, shard_number
+from worker.item import BUG, Worker, explain
 
 Order = dict[str, Any]
 
@@ -176,10 +176,6 @@ def test_result_of_a_lost_lease_does_not_count(
     monkeypatch.setattr("worker.item.run_shard", lose_the_lease)
     assert worker.work()
     assert states(db, job_id)[0] == "leased"
-
-
-def test_shard_number(claim: Claim) -> None:
-    assert shard_number(claim) == 3
 
 
 @pytest.mark.parametrize(
