@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -93,17 +94,15 @@ class Worker:
             package,
             claim.package_digest,
             report,
+            claim.volume,
         )
-        return {
-            "archive_key": archive.key,
-            "bytes": archive.bytes,
-            "manifest_sha256": archive.manifest_sha256,
-        }
+        return asdict(archive)
 
     def _tidy(self, claim: Claim) -> None:
         if claim.kind == ItemKind.PACK:
+            shards = claim.plan.shards_of_volume(claim.volume)
             try:
-                discard_segments(self._storage, claim.job_id, claim.plan.shards)
+                discard_segments(self._storage, claim.job_id, shards)
             except OSError:  # they only take room, and go when the job is deleted
                 logger.exception("could not remove the segments of %s", claim.job_id)
 

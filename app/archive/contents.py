@@ -9,7 +9,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from app.archive.formats import PNG, format_of
-from app.archive.layout import LAYOUTS, MANIFEST, TAR_PAIRS, layout_of, pair_names, stem_of
+from app.archive.layout import (
+    LAYOUTS,
+    MANIFEST,
+    TAR_PAIRS,
+    layout_of,
+    of_volume,
+    pair_names,
+    stem_of,
+)
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
@@ -21,6 +29,7 @@ ORDERED = (
     "splits",
     "layout",
     "image_format",
+    "volume_pairs",
 )
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -58,15 +67,17 @@ def manifest_head(
     package_digest: str,
     environments: Sequence[Mapping[str, Any]],
     splits: Mapping[str, int],
+    volume: int | None = None,
 ) -> bytes:
     """The manifest up to and without its two long members, ``seeds`` and ``files``.
 
-    ``splits`` has the number of pairs in each split.
+    ``splits`` has the number of pairs in each split, of this volume alone.
     """
     pairs = sum(splits.values())
     head = {
         "format": FORMAT,
         "order": {name: order[name] for name in ORDERED if order.get(name) is not None},
+        **({} if volume is None else {"volume": volume}),
         "package": {
             "name": package["name"],
             "version": package["version"],
@@ -114,6 +125,13 @@ IN_TARS = """In {folders}, tar files. Each holds the pairs of {tar_pairs} indice
 number times {tar_pairs}. A pair's files:"""
 
 
+UNPACKING = """\
+Unpack all volumes into one folder: they overwrite nothing of each other but this file, which is the
+same in all. Each can be used alone, too.
+
+"""
+
+
 def folder_of(name: str) -> str:
     return name.rpartition("/")[0] + "/"
 
@@ -124,12 +142,15 @@ def _configs(splits: Collection[str]) -> str:
     return f"configs:\n- config_name: default\n  data_files:\n{files}"
 
 
-def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Mapping[str, int]) -> str:
+def card(
+    order: Mapping[str, Any], package: Mapping[str, Any], count: int, splits: Collection[str]
+) -> str:
     """README.md: the data set card, with the head that the Hugging Face hub and library read.
 
-    ``splits`` has the number of pairs in each split.
+    It speaks of all volumes, and is the same in each: ``count`` is the number of pairs in them
+    together, ``splits`` names those that have any.
     """
-    count, resolution = sum(splits.values()), order["resolution"]
+    resolution, volume_pairs = order["resolution"], order.get("volume_pairs")
     ordered = "" if count == order["count"] else f" of {order['count']} ordered; it was cancelled"
     training_data = package["training_data"]
     licence = package["licence"]
@@ -146,6 +167,14 @@ def card(order: Mapping[str, Any], package: Mapping[str, Any], splits: Mapping[s
         photographs = f"RGB, 8 bit, {image_format.title}"
         formats = f"the photographs are {image_format.title}, the maps PNG"
     where, configs = f"In {folders}:", _configs(splits)
+    manifest = software = f"`{MANIFEST}`"
+    volumes = unpacking = ""
+    if volume_pairs is not None:
+        manifest, software = f"`{of_volume(MANIFEST, 1)}` and so on, one a volume", "its manifest"
+        volumes = f"\n| Volumes | one for each {volume_pairs} indices |"
+        unpacking = UNPACKING
+        if layout.apart:
+            where = f"In {folders}, in a folder for each volume:"
     image, label, mask = map(folder_of, (layout.image, layout.label, layout.mask))
     metadata = "`metadata.jsonl`: a line a pair: file names, index"
     if layout is LAYOUTS["imagefolder"]:
@@ -188,7 +217,7 @@ neural networks: no picture here is of a real eye.
 | Size | {resolution} x {resolution} px |
 | Model | {package["name"]}, version {package["version"]} |
 | Seed of the order | {order["seed"]} |
-| Licence | {licence} |
+| Licence | {licence} |{volumes}
 
 ## Files
 
@@ -202,12 +231,12 @@ neural networks: no picture here is of a real eye.
 
 Beside them:
 
-- `{MANIFEST}`: the order, the model's digest, the software that drew the pairs, each pair's
+- {manifest}: the order, the model's digest, the software that drew the pairs, each pair's
   seed, and the SHA-256 of each file.
 
 ## How to load
 
-{loading}
+{unpacking}{loading}
 
 ## Intended use
 
@@ -226,5 +255,5 @@ photographs: as additional training data, or as a first stage before real ones.
 The model was trained on {training_data["name"]} ({training_data["url"]}),
 licence {training_data["licence"]}. {training_data["attribution"]}
 
-The same order to the same model, with the software that `{MANIFEST}` names, gives the same bytes.
+The same order to the same model, with the software that {software} names, gives the same bytes.
 """

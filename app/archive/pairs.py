@@ -24,16 +24,18 @@ def read_pair(
 ) -> bytes:
     """The file of pair ``index``: its image, label or mask.
 
-    ``plan`` is the job's; ``archive_key`` is None until the job is packed. Raises PairNotReady.
+    ``plan`` is the job's; ``archive_key`` is that of the pair's volume, None until it is packed.
+    Raises PairNotReady.
     """
-    _, ordinal = plan.find(index)
+    volume, ordinal = plan.find(index)
     place = plan.pairs_of_shard(ordinal).index(index)
     try:
         _, records, _ = read_index(storage.read(index_key(job_id, ordinal)))
         entry: Entry = getattr(list(records)[place], which)
         if archive_key is None:
             return storage.read(segment_key(job_id, ordinal), entry.data_offset, entry.size)
-        stored = storage.read(offsets_key(job_id), 8 * ordinal, 8)
+        shard = ordinal - plan.shards_of_volume(volume).start
+        stored = storage.read(offsets_key(job_id, plan.number_of(volume)), 8 * shard, 8)
         segment_offset = int.from_bytes(stored, "little") if stored else NOT_PACKED
         if segment_offset == NOT_PACKED:
             raise PairNotReady(f"pair {index} is not in the part that was packed")

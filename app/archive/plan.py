@@ -6,6 +6,14 @@ from typing import Any, Self
 
 from app.archive.layout import TAR_PAIRS, layout_of
 
+VOLUME_PAIRS = 100_000  # most in a volume: some 10 GB
+FULL_SIDE = 256  # pixels, up to which a volume may hold so many
+
+
+def largest_volume(resolution: int) -> int:
+    """Pairs in a volume at most: as many pixels at any resolution above 256."""
+    return max(1, min(VOLUME_PAIRS, VOLUME_PAIRS * FULL_SIDE**2 // resolution**2))
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -39,6 +47,10 @@ class Plan:
     def _shards_of_one(self) -> int:
         """Shards of a volume; the last one may have fewer."""
         return -(-self.volume_pairs // self.shard_pairs)
+
+    def number_of(self, volume: int) -> int | None:
+        """The number that the names of a volume's files bear: none if it is the only one."""
+        return volume if self.volumes > 1 else None
 
     def pairs_of_volume(self, volume: int) -> range:
         """The indices of the pairs in a volume; volumes count from 1."""

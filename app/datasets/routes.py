@@ -11,6 +11,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from app.access.caller import Caller, Reader, Writer
 from app.access.limits import count_request
 from app.archive.formats import IMAGE_FORMATS, PNG
+from app.archive.layout import of_volume
 from app.archive.pairs import Which
 from app.datasets import service
 from app.datasets.download import matches, send_object
@@ -18,7 +19,6 @@ from app.datasets.events import Look, follow, look_at
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
 from app.datasets.views import retry_after, show, tag_of
 from app.deps import Services, ServicesDep, require_json
-from app.errors import not_ready
 from app.jobs.tables import JobStatus
 from app.openapi import Responses, header, problems
 from app.problems import (
@@ -254,27 +254,35 @@ async def follow_dataset(
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
 def download_dataset(
-    services: ServicesDep, caller: Reader, request: Request, dataset_id: DatasetId
+    services: ServicesDep,
+    caller: Reader,
+    request: Request,
+    dataset_id: DatasetId,
+    volume: Annotated[
+        int | None,
+        Query(ge=1, description="Number of the volume; needed only if there are several."),
+    ] = None,
 ) -> Response:
     """The zip, once the job has succeeded; of a cancelled one, what was finished by then.
 
-    The `ETag` is the SHA-256 of its manifest. Storage that has a server of its own is linked to for
-    an hour; otherwise `Range` is honoured here.
+    A very large order comes in several volumes; the job's `archive` lists them. The `ETag` is the
+    SHA-256 of the manifest. Storage that has a server of its own is linked to for an hour; otherwise
+    `Range` is honoured here.
     """
     with services.db.read() as session:
         job = service.find_dataset(session, dataset_id, caller)
     service.refuse_expired(job)
-    if job.archive_key is None or not job.has_archive:
-        raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
-    filename, media_type = f"{job.id}.zip", "application/zip"
-    link = services.storage.link(job.archive_key, filename, media_type)
+    found = service.find_volume(job, volume)
+    filename = of_volume(f"{job.id}.zip", job.plan.number_of(found["number"]))
+    media_type = "application/zip"
+    link = services.storage.link(found["key"], filename, media_type)
     if link is not None and request.method == "GET":  # which is all that the link is signed for
         return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
     return send_object(
         request,
         services.storage,
-        job.archive_key,
-        etag=f'"{job.manifest_sha256}"',
+        found["key"],
+        etag=f'"{found["manifest_sha256"]}"',
         filename=filename,
         media_type=media_type,
     )

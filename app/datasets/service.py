@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.exc import IntegrityError
@@ -12,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.archive.formats import PNG, format_of
+from app.archive.layout import TAR_PAIRS, layout_of
 from app.archive.pairs import PairNotReady, Which, read_pair
-from app.archive.plan import Plan
+from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.preview import MOST_PAIRS, contact_sheet
@@ -31,7 +33,8 @@ from app.webhooks.targets import ForbiddenTarget, check_url
 # Drawn seeds are short enough to be typed again.
 DRAWN_SEEDS = 2**32
 LONGEST_KEY = 255
-MOST_SHARDS = 9_000  # S3 joins up to 10,000 parts
+MOST_SHARDS = 9_000  # of a volume: S3 joins up to 10,000 parts
+MOST_VOLUMES = 1_000
 SPARE = 1.3  # a shard may turn out smaller than expected by this factor
 
 
@@ -65,7 +68,11 @@ def place_order(
             return first
     model, request = _resolve(services, caller, order)
     settings = services.settings
-    shard_pairs = pairs_in_a_shard(services, request.count, _cost(services, model, request).bytes)
+    shard_pairs = pairs_in_a_shard(
+        services,
+        request.volume_pairs or request.count,
+        _cost(services, model, request).bytes,
+    )
     hours = settings.retention_hours
     try:
         job_id = create_job(
@@ -131,10 +138,10 @@ def _job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str
     return job.id
 
 
-def pairs_in_a_shard(services: Services, count: int, bytes_per_pair: float) -> int:
+def pairs_in_a_shard(services: Services, volume_pairs: int, bytes_per_pair: float) -> int:
     """The setting, or more where the packing would otherwise have to read or to join too much."""
     joined_unread = SPARE * services.storage.smallest_piece / max(1, bytes_per_pair)
-    return max(services.settings.shard_pairs, -(-count // MOST_SHARDS), ceil(joined_unread))
+    return max(services.settings.shard_pairs, -(-volume_pairs // MOST_SHARDS), ceil(joined_unread))
 
 
 def find_dataset(session: Session, job_id: str, caller: Caller) -> Job:
@@ -241,17 +248,36 @@ def draw_preview(services: Services, caller: Caller, job_id: str) -> bytes:
     )
 
 
+def find_volume(job: Job, number: int | None) -> dict[str, Any]:
+    """The packed volume that is asked for; no number is needed if there is only one.
+
+    Raises:
+        ProblemError: there is none, or it must be said which.
+    """
+    if not job.volumes or not job.has_archive:
+        raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
+    if number is None and len(job.volumes) > 1:
+        numbers = ", ".join(str(volume["number"]) for volume in job.volumes)
+        raise invalid_parameter("volume", f"The data set has several volumes, name one: {numbers}")
+    for volume in job.volumes:
+        if number in (None, volume["number"]):
+            return volume
+    raise not_found(f"volume {number} of the data set {job.id!r}")
+
+
 def _read(services: Services, caller: Caller, job: Job, index: int, picture: Which) -> bytes:
     place = (services.storage, job.id, job.plan, index, picture)
+    volume = job.volume_with(index)
     try:
-        return read_pair(*place, job.archive_key)
+        return read_pair(*place, volume["key"] if volume else None)
     except PairNotReady:
         # The packing may have moved the pair into the archive since the job's row was read.
         with services.db.read() as session:
             now = find_dataset(session, job.id, caller)
-        if now.archive_key == job.archive_key:
+        packed = now.volume_with(index)
+        if packed == volume or packed is None:
             raise not_ready(now.status, f"Pair {index} is not finished yet.") from None
-        return read_pair(*place, now.archive_key)
+        return read_pair(*place, packed["key"])
 
 
 def _finished_pairs(session: Session, job_id: str) -> Iterator[int]:
@@ -300,8 +326,25 @@ def _resolve(
         splits=order.splits,
         layout=order.layout,
         image_format=order.image_format,
+        volume_pairs=_volume_pairs(order, resolution),
     )
     return model, request
+
+
+def _volume_pairs(order: DatasetOrder, resolution: int) -> int | None:
+    """Pairs in each volume, if the order needs several.
+
+    Raises:
+        ProblemError: they would be too many.
+    """
+    least = -(-order.count // MOST_VOLUMES)
+    if order.volume_pairs is not None and order.volume_pairs < least:
+        detail = f"Input should be at least {least}: an order has {MOST_VOLUMES} volumes at most"
+        raise invalid_field("volume_pairs", detail)
+    pairs = max(least, min(order.volume_pairs or VOLUME_PAIRS, largest_volume(resolution)))
+    if layout_of(order.model_dump()).tar is not None:
+        pairs = -(-pairs // TAR_PAIRS) * TAR_PAIRS
+    return pairs if order.count > pairs else None
 
 
 def _check_webhook(settings: Settings, webhook: Webhook) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import select, update
@@ -42,6 +43,11 @@ class Claim:
     @property
     def plan(self) -> Plan:
         return Plan.of(self.request, self.shard_pairs)
+
+    @property
+    def volume(self) -> int:
+        """Of a packing: the number of its volume, from 1."""
+        return self.ordinal - self.plan.shards + 1
 
 
 class LeaseState(Enum):
@@ -148,9 +154,9 @@ def renew(
 def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = utc_now) -> bool:
     """Note the item as done, and in the same transaction what follows from it for the job.
 
-    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, environment``; of the packing:
-    ``archive_key, bytes, manifest_sha256``. Returns False, and changes nothing, if the lease is no longer
-    the claim's.
+    ``result`` of a shard: ``segment_key, index_key, bytes, seconds, environment``; of a packing:
+    ``number, key, pairs, bytes, manifest_sha256`` of its volume. Returns False, and changes nothing,
+    if the lease is no longer the claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
@@ -165,11 +171,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
             record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif is_wanted(job, item.kind):
-            job.archive_key = result["archive_key"]
-            job.archive_bytes = result["bytes"]
-            job.manifest_sha256 = result["manifest_sha256"]
-            if job.status == JobStatus.PACKAGING:
-                job.enter(JobStatus.SUCCEEDED, now)
+            item.progress = result["pairs"]
+            job.volumes = sorted([*(job.volumes or []), result], key=itemgetter("number"))
         settle(session, job, now)
         return True
 

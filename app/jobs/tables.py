@@ -81,9 +81,8 @@ class Job(Base):
     count: Mapped[int]
     shard_pairs: Mapped[int]
     max_attempts: Mapped[int]
-    archive_key: Mapped[str | None] = mapped_column(String(200))
-    archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    manifest_sha256: Mapped[str | None] = mapped_column(String(64))
+    # The zips that are packed, in order: number (from 1), key, pairs, bytes, manifest_sha256 of each.
+    volumes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
@@ -112,7 +111,17 @@ class Job(Base):
     def has_archive(self) -> bool:
         """Whether there is an archive to download: of all pairs, or of a cancelled job's part."""
         ended = self.status in (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
-        return ended and self.archive_key is not None
+        return ended and bool(self.volumes)
+
+    @property
+    def archive_bytes(self) -> int | None:
+        """Of all volumes that are packed."""
+        return sum(volume["bytes"] for volume in self.volumes) if self.volumes else None
+
+    def volume_with(self, index: int) -> dict[str, Any] | None:
+        """The volume that pair ``index`` is in, once that is packed."""
+        number, _ = self.plan.find(index)
+        return next((v for v in self.volumes or () if v["number"] == number), None)
 
     def enter(self, status: JobStatus, now: datetime) -> None:
         """Change the status and note when; an end also says when the job expires.

@@ -1,6 +1,7 @@
 """A worker without networks: it makes plain-coloured pairs and packs real archives of them."""
 
 import io
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
@@ -46,13 +47,11 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
         claim.request,
         manifest(),
         claim.package_digest,
+        volume=claim.volume,
     )
-    discard_segments(services.storage, claim.job_id, claim.ordinal)
-    return {
-        "archive_key": archive.key,
-        "bytes": archive.bytes,
-        "manifest_sha256": archive.manifest_sha256,
-    }
+    shards = claim.plan.shards_of_volume(claim.volume)
+    discard_segments(services.storage, claim.job_id, shards)
+    return asdict(archive)
 
 
 def _picture(index: int, kind: str, order: dict[str, Any]) -> bytes:

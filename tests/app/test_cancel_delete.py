@@ -172,7 +172,7 @@ def test_a_part_that_cannot_be_packed_is_given_up(db: Database, jobs: Jobs) -> N
         assert jobs.row(job_id).status == "cancelling"
         fail(db, jobs.claim(), "broken", "Broken.", clock=jobs.clock)
     job = jobs.row(job_id)
-    assert (job.status, job.archive_key) == ("cancelled", None)
+    assert (job.status, job.volumes) == ("cancelled", None)
     assert job.error == {"code": "broken", "detail": "Broken."}
 
 

@@ -36,7 +36,9 @@ def test_an_archive_of_before_keeps_its_tag(db: Database, jobs: Jobs) -> None:
         command.downgrade(config, "0001")
         (kept,) = connection.execute(text("SELECT archive_sha256 FROM jobs")).one()
         command.upgrade(config, "head")
-    assert kept == jobs.row(job_id).manifest_sha256 == "a" * 64
+    (volume,) = jobs.row(job_id).volumes or []
+    assert kept == volume["manifest_sha256"] == "a" * 64
+    assert (volume["number"], volume["pairs"], volume["bytes"]) == (1, 4, 1000)
 
 
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:

@@ -38,8 +38,7 @@ def test_a_job_from_order_to_archive(jobs: Jobs) -> None:
     jobs.clock.step(5)
     assert jobs.finish(pack)
     job = jobs.row(job_id)
-    assert (job.status, job.archive_bytes, job.manifest_sha256) == ("succeeded", 1000, "a" * 64)
-    assert job.archive_key == f"jobs/{job_id}/dataset.zip"
+    assert (job.status, job.volumes) == ("succeeded", [result_of(pack)])
     assert job.environment == {"torch": "2.13.0", "device": "cpu"}
     assert job.succeeded_at == jobs.clock.now
     assert job.queued_at <= job.running_at <= job.packaging_at < job.succeeded_at

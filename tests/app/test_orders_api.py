@@ -45,6 +45,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "splits": None,
         "layout": None,
         "image_format": None,
+        "volume_pairs": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
@@ -65,7 +66,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
 def test_an_order_may_name_everything(api: TestClient) -> None:
     splits = {"train": 0.5, "val": 0.5, "test": 0.0}
     order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1, "splits": splits}
-    order |= {"layout": "drive", "image_format": "tiff"}
+    order |= {"layout": "drive", "image_format": "tiff", "volume_pairs": 2}
     job = api.post("/datasets", json=order).json()
     assert job["request"] == {**order, "model": "eye@1.0.0"}
 
@@ -237,6 +238,7 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "splits": None,
             "layout": None,
             "image_format": None,
+            "volume_pairs": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,

@@ -88,7 +88,20 @@ def make_archive(
     picture: Callable[[int, int], bytes] = png,
     **options: Any,
 ) -> PackedArchive:
+    (archive,) = make_volumes(storage, job_id, count, shard_pairs, picture, **options)
+    return archive
+
+
+def make_volumes(
+    storage: Storage,
+    job_id: str,
+    count: int,
+    shard_pairs: int,
+    picture: Callable[[int, int], bytes] = png,
+    **options: Any,
+) -> list[PackedArchive]:
     shards = write_shards(storage, job_id, count, shard_pairs, picture, **options)
-    return pack(
-        storage, job_id, range(shards), shard_pairs, order(count, **options), PACKAGE, DIGEST
-    )
+    asked = order(count, **options)
+    whole = (storage, job_id, range(shards), shard_pairs, asked, PACKAGE, DIGEST)
+    volumes = range(1, Plan.of(asked, shard_pairs).volumes + 1)
+    return [pack(*whole, volume=volume) for volume in volumes]

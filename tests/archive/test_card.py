@@ -56,18 +56,18 @@ def head_of(text: str) -> dict:
     ],
 )
 def test_size_category(count: int, category: str) -> None:
-    assert head_of(card(order(count), PACKAGE, {"train": count}))["size_categories"] == [category]
+    assert head_of(card(order(count), PACKAGE, count, ["train"]))["size_categories"] == [category]
 
 
 def test_licence_and_attribution() -> None:
-    text = card(order(3), PACKAGE, {"train": 3})
+    text = card(order(3), PACKAGE, 3, ["train"])
     assert head_of(text)["license"] == "cc-by-4.0"
     assert PACKAGE["training_data"]["attribution"] in text
     assert "Not for diagnosis" in text
 
 
 def test_licence_that_the_hub_does_not_know() -> None:
-    head = head_of(card(order(3), PACKAGE | {"licence": 'In-house: "research only"'}, {"train": 3}))
+    head = head_of(card(order(3), PACKAGE | {"licence": 'In-house: "research only"'}, 3, ["train"]))
     assert head["license"] == "other"
     assert head["license_name"] == 'In-house: "research only"'
 

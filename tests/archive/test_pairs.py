@@ -24,7 +24,7 @@ def test_from_the_segments(storage: Storage) -> None:
 
 def test_from_the_archive(storage: Storage) -> None:
     archive = make_archive(storage, "job", 5, 2)
-    discard_segments(storage, "job", 3)
+    discard_segments(storage, "job", range(3))
     for index in range(5):
         for which, place in PLACES.items():
             assert read_pair(storage, "job", PLAN, index, which, archive.key) == png(index, place)

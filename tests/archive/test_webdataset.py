@@ -102,7 +102,7 @@ def test_single_pictures_before_and_after_packing(storage: Storage) -> None:
     for index, which, place in picked:
         assert read_pair(storage, "job", plan, index, which, None) == png(index, place)
     archive = pack(storage, "job", range(shards), 1, order(COUNT, **ASKED), PACKAGE, DIGEST)
-    discard_segments(storage, "job", shards)
+    discard_segments(storage, "job", range(shards))
     for index, which, place in picked:
         assert read_pair(storage, "job", plan, index, which, archive.key) == png(index, place)
 

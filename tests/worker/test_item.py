@@ -52,8 +52,9 @@ def test_order_from_first_shard_to_archive(
     assert finish(worker) == 4  # three shards and the packing
     job = job_of(db, job_id)
     assert job.status == "succeeded"
-    data = storage.read(job.archive_key)
-    assert len(data) == job.archive_bytes
+    (volume,) = job.volumes
+    data = storage.read(volume["key"])
+    assert len(data) == volume["bytes"]
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
         manifest = json.loads(archive.read("manifest.json"))
@@ -95,7 +96,7 @@ def test_cancelled_job_ends_with_what_was_finished(
     assert finish(worker) == 1
     job = job_of(db, job_id)
     assert job.status == "cancelled"
-    with zipfile.ZipFile(io.BytesIO(storage.read(job.archive_key))) as archive:
+    with zipfile.ZipFile(io.BytesIO(storage.read(job.volumes[0]["key"]))) as archive:
         assert sum(name.startswith("train/images/") for name in archive.namelist()) == 4
 
 
