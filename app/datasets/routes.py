@@ -13,7 +13,7 @@ from app.access.limits import count_request
 from app.archive.formats import IMAGE_FORMATS, PNG
 from app.archive.layout import of_volume
 from app.archive.pairs import Which
-from app.datasets import service
+from app.datasets import pictures, service
 from app.datasets.download import matches, send_object
 from app.datasets.events import Look, follow, look_at
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
@@ -305,7 +305,7 @@ def get_picture(
 
     The photograph is in the order's format; label and mask are PNG.
     """
-    data, media_type = service.read_picture(services, caller, dataset_id, index, picture)
+    data, media_type = pictures.read_picture(services, caller, dataset_id, index, picture)
     return Response(data, media_type=media_type, headers={"Cache-Control": FOR_EVER})
 
 
@@ -318,7 +318,7 @@ def get_picture(
 def get_preview(services: ServicesDep, caller: Reader, dataset_id: DatasetId) -> Response:
     """Up to 16 pairs, photograph and label side by side; there while the job still runs."""
     count_request(services, caller)
-    png = service.draw_preview(services, caller, dataset_id)
+    png = pictures.draw_preview(services, caller, dataset_id)
     return Response(png, media_type=PNG.media_type, headers={"Cache-Control": "no-cache"})
 
 

@@ -1,9 +1,8 @@
-"""Orders of data sets: checking, quoting, placing, listing; and the pictures of their pairs."""
+"""Orders of data sets: checking, quoting, placing, listing, ending; and the volumes they come in."""
 
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
 from math import ceil
 from typing import Any
 
@@ -12,19 +11,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.archive.formats import PNG, format_of
 from app.archive.layout import TAR_PAIRS, layout_of
-from app.archive.pairs import PairNotReady, Which, read_pair
 from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
-from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
 from app.errors import ProblemError, expired, invalid_field, invalid_parameter, not_found, not_ready
 from app.jobs.orders import Idempotency, create_job, request_cancel, request_delete
-from app.jobs.tables import Item, ItemKind, ItemState, Job, JobStatus
+from app.jobs.tables import Job, JobStatus
 from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.settings import Settings
@@ -216,38 +212,6 @@ def list_jobs(
     return jobs[:limit], len(jobs) > limit
 
 
-def read_picture(
-    services: Services, caller: Caller, job_id: str, index: int, picture: Which
-) -> tuple[bytes, str]:
-    """One picture of pair ``index``, from 0, and its media type."""
-    with services.db.read() as session:
-        job = find_dataset(session, job_id, caller)
-    refuse_expired(job)
-    if index >= job.count:
-        raise not_found(f"pair {index}: the data set has pairs 0 to {job.count - 1}")
-    image_format = format_of(job.request) if picture == "image" else PNG
-    return _read(services, caller, job, index, picture), image_format.media_type
-
-
-def draw_preview(services: Services, caller: Caller, job_id: str) -> bytes:
-    """A contact sheet, PNG, of the first pairs that there are."""
-    with services.db.read() as session:
-        job = find_dataset(session, job_id, caller)
-        refuse_expired(job)
-        indices = list(_finished_pairs(session, job_id))
-    if not indices:
-        raise not_ready(job.status, "No pair is finished yet.")
-    return contact_sheet(
-        [
-            (
-                _read(services, caller, job, index, "image"),
-                _read(services, caller, job, index, "label"),
-            )
-            for index in indices
-        ]
-    )
-
-
 def find_volume(job: Job, number: int | None) -> dict[str, Any]:
     """The packed volume that is asked for; no number is needed if there is only one.
 
@@ -263,35 +227,6 @@ def find_volume(job: Job, number: int | None) -> dict[str, Any]:
         if number in (None, volume["number"]):
             return volume
     raise not_found(f"volume {number} of the data set {job.id!r}")
-
-
-def _read(services: Services, caller: Caller, job: Job, index: int, picture: Which) -> bytes:
-    place = (services.storage, job.id, job.plan, index, picture)
-    volume = job.volume_with(index)
-    try:
-        return read_pair(*place, volume["key"] if volume else None)
-    except PairNotReady:
-        # The packing may have moved the pair into the archive since the job's row was read.
-        with services.db.read() as session:
-            now = find_dataset(session, job.id, caller)
-        packed = now.volume_with(index)
-        if packed == volume or packed is None:
-            raise not_ready(now.status, f"Pair {index} is not finished yet.") from None
-        return read_pair(*place, packed["key"])
-
-
-def _finished_pairs(session: Session, job_id: str) -> Iterator[int]:
-    """The indices of the first finished pairs, at most as many as a contact sheet shows."""
-    left = MOST_PAIRS
-    shards = session.execute(
-        select(Item.first, Item.count)
-        .where(Item.job_id == job_id, Item.kind == ItemKind.SHARD, Item.state == ItemState.DONE)
-        .order_by(Item.ordinal)
-        .limit(MOST_PAIRS)
-    )
-    for first, count in shards:
-        yield from range(first, first + min(count, left))
-        left -= min(count, left)
 
 
 def _resolve(

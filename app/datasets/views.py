@@ -46,8 +46,10 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
                 packaged=packaged.get(job.id, 0),
             ),
             estimate=estimates.get(job.id)
-            or Estimate(seconds_left=None, queue_position=None, bytes=job.archive_bytes),
-            archive=_archive(job),
+            or Estimate(
+                seconds_left=None, queue_position=None, bytes=archive.bytes if archive else None
+            ),
+            archive=archive,
             package_digest=job.package_digest,
             environment=job.environment,
             error=None if job.error is None else JobError(**job.error),
@@ -57,7 +59,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             created_at=job.created_at,
             timestamps=Timestamps(**{name: getattr(job, f"{name}_at") for name in JobStatus}),
         )
-        for job in jobs
+        for job, archive in zip(jobs, map(_archive, jobs), strict=True)
     ]
 
 

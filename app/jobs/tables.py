@@ -113,11 +113,6 @@ class Job(Base):
         ended = self.status in (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
         return ended and bool(self.volumes)
 
-    @property
-    def archive_bytes(self) -> int | None:
-        """Of all volumes that are packed."""
-        return sum(volume["bytes"] for volume in self.volumes) if self.volumes else None
-
     def volume_with(self, index: int) -> dict[str, Any] | None:
         """The volume that pair ``index`` is in, once that is packed."""
         number, _ = self.plan.find(index)

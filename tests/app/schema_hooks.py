@@ -8,8 +8,9 @@ from app.problems import IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST
 
 # Where a request can be wrong though its schema is met, since JSON Schema cannot say what is right:
 # which models there are now, which resolutions the one has that the order names, that shares add up
-# to 1, which URLs are public, and behind which data set a page can begin.
-BEYOND_THE_SCHEMA = {"#/model", "#/resolution", "#/splits", "#/webhook/url", "after"}
+# to 1, which URLs are public, behind which data set a page can begin, and which data set has several
+# volumes.
+BEYOND_THE_SCHEMA = {"#/model", "#/resolution", "#/splits", "#/webhook/url", "after", "volume"}
 
 
 @schemathesis.hook

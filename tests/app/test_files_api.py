@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.datasets import service
+from app.datasets import pictures
 from app.datasets.preview import contact_sheet
 from app.deps import Services
 from app.jobs.leases import claim_next, complete
@@ -205,7 +205,7 @@ def test_a_picture_that_moves_into_the_archive_meanwhile_is_found(
 ) -> None:
     job_id = order(4, resolution=64)
     make_items(services, most=1)
-    read_pair, calls = service.read_pair, []
+    read_pair, calls = pictures.read_pair, []
 
     def read_late(*place: object) -> bytes:
         if not calls:
@@ -213,7 +213,7 @@ def test_a_picture_that_moves_into_the_archive_meanwhile_is_found(
             make_items(services)  # packs, and removes the segments
         return read_pair(*place)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(service, "read_pair", read_late)
+    monkeypatch.setattr(pictures, "read_pair", read_late)
     assert api.get(f"/datasets/{job_id}/pairs/2/image").content == picture(2, "image")
     assert calls
 

@@ -174,7 +174,7 @@ def test_an_archive_that_comes_after_the_cancel_is_kept(
     assert jobs.row(job_id).status == "cancelling"
     jobs.finish(pack)
     job = jobs.row(job_id)
-    assert (job.status, job.archive_bytes, job.succeeded_at) == ("cancelled", 1000, None)
+    assert (job.status, job.volumes, job.succeeded_at) == ("cancelled", [result_of(pack)], None)
 
 
 def test_finished_shards_teach_the_rates(db: Database, jobs: Jobs, clock: SteppingClock) -> None:

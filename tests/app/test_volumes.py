@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.client import Client
 from app.database import Database
-from app.datasets import service
+from app.datasets import pictures
 from app.deps import Services
 from app.jobs.leases import claim_next, complete, fail, release
 from app.jobs.orders import request_cancel, request_delete
@@ -164,7 +164,7 @@ def test_pictures_while_the_volumes_are_packed(
     assert api.get(home).json()["progress"]["packaged"] == 4
     assert api.get(home).json()["archive"] is None
     problem(api.get(f"{home}/download?volume=1"), 409)
-    read_pair, calls = service.read_pair, []
+    read_pair, calls = pictures.read_pair, []
 
     def read_late(*place: object) -> bytes:
         if not calls:
@@ -174,7 +174,7 @@ def test_pictures_while_the_volumes_are_packed(
 
     for index in (1, 6):
         assert api.get(f"{home}/pairs/{index}/label").content == picture(index, "label")
-    monkeypatch.setattr(service, "read_pair", read_late)
+    monkeypatch.setattr(pictures, "read_pair", read_late)
     assert api.get(f"{home}/pairs/6/label").content == picture(6, "label")
     assert calls
 
