@@ -63,6 +63,20 @@ def test_order_from_first_shard_to_archive(
     assert not any(key.endswith(".segment") for key in storage.list())
 
 
+def test_order_in_volumes(worker: Worker, db: Database, storage: Storage, order: Order) -> None:
+    order["request"] |= {"volume_pairs": 5, "image_format": "jpeg"}
+    job_id = create_job(db, **order)
+    assert finish(worker) == 6  # two shards and a packing each
+    job = job_of(db, job_id)
+    assert job.status == "succeeded"
+    for volume, first in zip(job.volumes, (0, 5), strict=True):
+        with zipfile.ZipFile(io.BytesIO(storage.read(volume["key"]))) as archive:
+            assert archive.testzip() is None
+            assert archive.namelist()[0] == f"train/00{volume['number']}/images/00000{first}.jpg"
+            assert "jpeg" in json.loads(archive.read(archive.namelist()[-1]))["environments"][0]
+    assert not any(key.endswith(".segment") for key in storage.list())
+
+
 def test_nothing_to_do(worker: Worker) -> None:
     assert not worker.work()
 
