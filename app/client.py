@@ -60,7 +60,7 @@ class Client:
             return False
 
     def order(self, count: int, **options: Any) -> Job:
-        """Orders ``count`` pairs; ``options``: resolution, model, seed."""
+        """Orders ``count`` pairs; ``options``: the order's other fields."""
         return self._json("POST", "/datasets", json={"count": count, **options})
 
     def job(self, job_id: str) -> Job:
@@ -95,20 +95,33 @@ class Client:
             time.sleep(poll_seconds)
 
     def picture(self, job_id: str, index: int, which: str) -> bytes:
-        """The PNG of one pair; ``which``: image, label or mask."""
+        """One picture of a pair, as a file; ``which``: image, label or mask."""
         return self._send("GET", f"/datasets/{job_id}/pairs/{index}/{which}").content
 
     def preview(self, job_id: str) -> bytes:
         """The contact sheet, a PNG."""
         return self._send("GET", f"/datasets/{job_id}/preview").content
 
-    def download(self, job_id: str, path: Path) -> None:
-        """Writes the archive to ``path``; nothing is left there if it fails."""
+    def download(self, job_id: str, path: Path) -> list[Path]:
+        """Writes the archive to ``path``; several volumes beside it, numbered: name-001.zip.
+
+        Returns the files. A volume is there whole or not at all.
+        """
+        url, archive = f"/datasets/{job_id}/download", self.job(job_id)["archive"]
+        volumes = archive["volumes"] if archive else []
+        if len(volumes) < 2:
+            self._download(url, path)
+            return [path]
+        paths = []
+        for volume in volumes:
+            paths.append(path.with_stem(f"{path.stem}-{volume['number']:03d}"))
+            self._download(f"{url}?volume={volume['number']}", paths[-1])
+        return paths
+
+    def _download(self, url: str, path: Path) -> None:
         part = path.with_name(path.name + ".part")
         try:
-            with self._http.stream(
-                "GET", f"/datasets/{job_id}/download", follow_redirects=True
-            ) as response:
+            with self._http.stream("GET", url, follow_redirects=True) as response:
                 if response.is_error:
                     response.read()
                     raise _error(response)

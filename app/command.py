@@ -53,13 +53,13 @@ def demo(count: int, folder: Path) -> None:
             job = _follow(client, client.order(count))
             if job["status"] != "succeeded":
                 raise click.ClickException(f"The order {job['status']}: {job['error']}")
-            client.download(job["id"], folder / "dataset.zip")
+            archives = client.download(job["id"], folder / "dataset.zip")
             (folder / "preview.png").write_bytes(client.preview(job["id"]))
     except (ServiceError, httpx.TransportError) as error:
         raise click.ClickException(f"The service did not do it: {error}") from error
     except StartError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{folder / 'dataset.zip'}: {count} pairs")
+    click.echo(f"{', '.join(map(str, archives))}: {count} pairs")
     click.echo(f"{folder / 'preview.png'}: what they look like")
 
 

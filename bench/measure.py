@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.archive.layout import index_key, pair_names, segment_key
+from app.archive.layout import index_key, segment_key
 from app.archive.pack import pack
-from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.archive.shard import ShardWriter
 from app.client import Client
 from app.storage.folder import FolderStorage
 from models.package import ModelPackage
@@ -85,22 +85,13 @@ def _write_segment(
     storage: FolderStorage, pairs: Sequence[Any], environment: dict[str, str]
 ) -> None:
     with storage.write(segment_key("bench", 0)) as file:
-        segment = SegmentWriter(file)
-        records = [
-            PairRecord(
-                index,
-                pair.seed,
-                pair.vessel_share,
-                *map(
-                    segment.add,
-                    pair_names(index, {"count": len(pairs)}),
-                    (pair.image, pair.label, pair.mask),
-                ),
-            )
-            for index, pair in enumerate(pairs)
-        ]
+        shard = ShardWriter(file, {"count": len(pairs)})
+        for index, pair in enumerate(pairs):
+            facts = {"seed": pair.seed, "vessel_share": pair.vessel_share}
+            shard.add(index, pair.image, pair.label, pair.mask, **facts)
+        records = shard.finish(environment)
     with storage.write(index_key("bench", 0)) as file:
-        file.write(dump_index(environment, records))
+        file.write(records)
 
 
 class _Clock:

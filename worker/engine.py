@@ -18,14 +18,17 @@ from typing import Any
 import numpy as np
 import scipy
 
-from app.archive.layout import index_key, pair_names, segment_key
-from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.archive.formats import format_name
+from app.archive.layout import index_key, segment_key
+from app.archive.shard import ShardWriter
 from app.jobs.leases import Claim
 from app.storage import Storage
 from models.sampling import Pair, PairSampler
 from models.selection import Chosen
 from worker.drawing import count_rejected, draw_pairs
+from worker.jpeg import encode_jpeg, jpeg_environment
 from worker.png import encode_map, encode_photograph
+from worker.tiff import encode_tiff
 
 ENCODERS = min(8, os.cpu_count() or 1)
 BATCHES_AHEAD = 4  # batches that may wait for encoding or writing
@@ -40,23 +43,27 @@ class EncodedPair:
     mask: bytes
 
 
-def encode_pair(pair: Pair) -> EncodedPair:
+PHOTOGRAPHS = {"png": encode_photograph, "jpeg": encode_jpeg, "tiff": encode_tiff}
+
+
+def encode_pair(pair: Pair, image_format: str = "png") -> EncodedPair:
     return EncodedPair(
         pair.seed,
         pair.vessel_share,
-        encode_photograph(pair.image),
+        PHOTOGRAPHS[image_format](pair.image),
         encode_map(pair.label),
         encode_map(pair.mask),
     )
 
 
-def environment_of(sampler: PairSampler) -> dict[str, str]:
+def environment_of(sampler: PairSampler, image_format: str = "png") -> dict[str, str]:
     """What the bytes of a pair depend on besides its seed and the package."""
     return {
         **sampler.environment,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
+        **(jpeg_environment() if image_format == "jpeg" else {}),
     }
 
 
@@ -91,57 +98,54 @@ def run_shard(
     ``report`` gets the number of pairs written, between batches, and may raise to stop the work;
     then nothing is left in storage.
     """
-    started, environment, clock = time.monotonic(), environment_of(sampler), StageClock()
+    started, clock = time.monotonic(), StageClock()
+    environment = environment_of(sampler, format_name(claim.request))
     segment, index = (key(claim.job_id, claim.ordinal) for key in (segment_key, index_key))
-    with storage.write(segment) as file:
-        writer = SegmentWriter(file)
-        records = _write_pairs(claim, sampler, writer, clock, report)
-        report(len(records))
+    with storage.write(segment) as file, ShardWriter(file, claim.request) as shard:
+        _write_pairs(claim, sampler, shard, clock, report)
         written = time.monotonic()
+        records = shard.finish(environment)
     with storage.write(index) as file:
-        file.write(dump_index(environment, records))
+        file.write(records)
     ended = time.monotonic()
     clock.add("upload", ended - written)
     return {
         "segment_key": segment,
         "index_key": index,
-        "bytes": writer.size,
+        "bytes": shard.size,
         "seconds": ended - started,
         "stage_seconds": clock.seconds,
         "environment": environment,
-        **count_rejected(claim.request, records),
+        **count_rejected(claim.request, shard.records),
     }
 
 
 def _write_pairs(
     claim: Claim,
     sampler: PairSampler,
-    segment: SegmentWriter,
+    shard: ShardWriter,
     clock: StageClock,
     report: Callable[[int], None],
-) -> list[PairRecord]:
+) -> None:
+    image_format = format_name(claim.request)
+
     def encode(pair: Pair) -> EncodedPair:
         with clock.at("encode"):
-            return encode_pair(pair)
+            return encode_pair(pair, image_format)
 
-    def write(chosen: Chosen, encoding: Future[EncodedPair]) -> PairRecord:
+    def write(chosen: Chosen, encoding: Future[EncodedPair]) -> None:
         pair = encoding.result()
-        names = pair_names(chosen.index, claim.request)
+        facts = {
+            "seed": pair.seed,
+            "vessel_share": pair.vessel_share,
+            "quality": chosen.quality,
+            "rejected": chosen.rejected,
+        }
         with clock.at("upload"):
-            image, label, mask = map(segment.add, names, (pair.image, pair.label, pair.mask))
-        return PairRecord(
-            chosen.index,
-            pair.seed,
-            pair.vessel_share,
-            image,
-            label,
-            mask,
-            quality=chosen.quality,
-            rejected=chosen.rejected,
-        )
+            shard.add(chosen.index, pair.image, pair.label, pair.mask, **facts)
 
-    records: list[PairRecord] = []
-    waiting: deque[Future[PairRecord]] = deque()
+    done = 0
+    waiting: deque[Future[None]] = deque()
     most_waiting = BATCHES_AHEAD * sampler.batch_size
     draws = draw_pairs(sampler, claim.request, range(claim.first, claim.first + claim.count))
     with ThreadPoolExecutor(ENCODERS) as encoders, ThreadPoolExecutor(1) as writer:
@@ -154,7 +158,9 @@ def _write_pairs(
                 encoding = encoders.submit(encode, chosen.pair)
                 waiting.append(writer.submit(write, chosen, encoding))
             while waiting and (waiting[0].done() or len(waiting) > most_waiting):
-                records.append(waiting.popleft().result())
-            report(len(records))
-        records.extend(future.result() for future in waiting)
-    return records
+                waiting.popleft().result()
+                done += 1
+            report(done)
+        for future in waiting:
+            future.result()
+    report(claim.count)

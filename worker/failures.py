@@ -40,9 +40,7 @@ def explain(error: Exception) -> Failure:
                 f"Parts of the data set are missing: {error}. Order again with the same seed.",
             )
         case MemoryError() | torch.OutOfMemoryError():
-            return Failure(
-                "out_of_memory", f"The worker has too little memory for this. {LATER}"
-            )
+            return Failure("out_of_memory", f"The worker has too little memory for this. {LATER}")
         case StorageUnavailableError():
             return Failure("storage_failed", f"The file store failed: {error.reason}. {LATER}")
         case OSError():

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -96,12 +97,9 @@ class Worker:
             package,
             claim.package_digest,
             report,
+            claim.volume,
         )
-        return {
-            "archive_key": archive.key,
-            "bytes": archive.bytes,
-            "manifest_sha256": archive.manifest_sha256,
-        }
+        return asdict(archive)
 
     def _take_back(self, claim: Claim) -> None:
         """Removes what was written, lease lost, after the one who would have removed it did so."""
@@ -110,24 +108,22 @@ class Worker:
         try:
             if job.purged_at is not None:
                 self._storage.delete_prefix(job_prefix(job.id))
-            elif job.archive_key is not None:
-                discard_segments(self._storage, job.id, shard_number(claim))
+                return
+            for volume in job.volumes or []:
+                shards = claim.plan.shards_of_volume(volume["number"])
+                discard_segments(self._storage, job.id, shards)
         except OSError:
             logger.exception("could not remove what is left of %s", job.id)
 
     def _tidy(self, claim: Claim) -> None:
         try:
             if claim.kind == ItemKind.PACK:
-                discard_segments(self._storage, claim.job_id, shard_number(claim))
+                shards = claim.plan.shards_of_volume(claim.volume)
+                discard_segments(self._storage, claim.job_id, shards)
             elif claim.kind == ItemKind.CHECK:
                 self._storage.delete(zip_key(claim.job_id))
         except OSError:  # it only takes room, and goes when the job is deleted
             logger.exception("could not remove what %s needs no more", claim.job_id)
-
-
-def shard_number(claim: Claim) -> int:
-    """How many shards the claim's job has."""
-    return -(-claim.request["count"] // claim.shard_pairs)
 
 
 @lru_cache

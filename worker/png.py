@@ -35,6 +35,12 @@ def encode_map(pixels: NDArray[np.uint8]) -> bytes:
     return _encode(pixels.reshape(len(pixels), -1), pixels.shape[1], colour, FILTER_NONE)
 
 
+def deflate(lines: NDArray[np.uint8]) -> bytes:
+    """The zlib stream of an array in C order."""
+    stream = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, MEMORY_LEVEL, zlib.Z_RLE)
+    return stream.compress(lines.data) + stream.flush()
+
+
 def _colour(pixels: NDArray[np.uint8]) -> int:
     if pixels.dtype == np.uint8 and pixels.ndim == 2:
         return GREY
@@ -47,12 +53,11 @@ def _encode(rows: NDArray[np.uint8], width: int, colour: int, row_filter: int) -
     lines = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
     lines[:, 0] = row_filter
     lines[:, 1:] = rows
-    stream = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, MEMORY_LEVEL, zlib.Z_RLE)
     return b"".join(
         (
             SIGNATURE,
             _chunk(b"IHDR", struct.pack(">2L5B", width, len(rows), 8, colour, 0, 0, 0)),
-            _chunk(b"IDAT", stream.compress(lines.data) + stream.flush()),
+            _chunk(b"IDAT", deflate(lines)),
             _chunk(b"IEND", b""),
         )
     )

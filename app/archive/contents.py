@@ -8,8 +8,17 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from app.archive.formats import PNG, format_of
 from app.archive.knobs import knob_rows, selection
-from app.archive.layout import LAYOUTS, MANIFEST, layout_of
+from app.archive.layout import (
+    LAYOUTS,
+    MANIFEST,
+    TAR_PAIRS,
+    layout_of,
+    of_volume,
+    pair_names,
+    stem_of,
+)
 from app.archive.segment import PairRecord
 
 FORMAT = "fundusmith-dataset/1"
@@ -20,6 +29,8 @@ ORDERED = (
     "seed",
     "splits",
     "layout",
+    "image_format",
+    "volume_pairs",
     "style_seed",
     "eye",
     "vessel_share",
@@ -38,9 +49,12 @@ SIZE_CATEGORIES = (
 )
 
 
-def metadata_line(record: PairRecord) -> bytes:
-    """A line of metadata.jsonl; keys that end in ``file_name`` become image columns on loading."""
-    image, label, mask = (entry.name.partition("/")[2] for entry in record.entries)
+def metadata_line(record: PairRecord, folder: str = "") -> bytes:
+    """A line of metadata.jsonl in ``folder``, which ends in ``/``.
+
+    Keys that end in ``file_name`` become image columns on loading.
+    """
+    image, label, mask = (entry.name.removeprefix(folder) for entry in record.entries)
     line = {
         "file_name": image,
         "label_file_name": label,
@@ -60,16 +74,18 @@ def manifest_head(
     environments: Sequence[Mapping[str, Any]],
     splits: Mapping[str, int],
     rejected: Mapping[str, int] = {},
+    volume: int | None = None,
 ) -> bytes:
     """The manifest up to and without its two long members, ``seeds`` and ``files``.
 
-    ``splits`` has the number of pairs in each split; ``rejected`` that of the candidates turned away,
-    by the measures that the order limits.
+    ``splits`` has the number of pairs in each split, of this volume alone; ``rejected`` that of the
+    candidates turned away for them, by the measures that the order limits.
     """
     pairs = sum(splits.values())
     head = {
         "format": FORMAT,
         "order": {name: order[name] for name in ORDERED if order.get(name) is not None},
+        **({} if volume is None else {"volume": volume}),
         "package": {
             "name": package["name"],
             "version": package["version"],
@@ -98,31 +114,57 @@ pairs[0]["image"], pairs[0]["label"], pairs[0]["mask"]
 ```"""
 
 FOR_PAIRS = """\
-Folders and names are those of DRIVE (the pictures are PNG): a program that reads DRIVE finds the
+Folders and names are those of DRIVE ({formats}): a program that reads DRIVE finds the
 pairs by the number that their names begin with."""
+
+
+FOR_WEBDATASET = """\
+```python
+from glob import glob
+
+import webdataset
+
+tars = sorted(glob("path/to/this/folder/train/*.tar"))
+pairs = webdataset.WebDataset(tars, shardshuffle=False).decode("pil")
+for image, label, mask, facts in pairs.to_tuple("image.{extension}", "label.png", "mask.png", "json"):
+    ...
+```"""
+
+IN_TARS = """In {folders}, tar files. Each holds the pairs of {tar_pairs} indices in a row; the first of them is its
+number times {tar_pairs}. A pair's files:"""
+
+
+UNPACKING = """\
+Unpack all volumes into one folder: they overwrite nothing of each other but this file, which is the
+same in all. Each can be used alone, too.
+
+"""
 
 
 def folder_of(name: str) -> str:
     return name.rpartition("/")[0] + "/"
 
 
-def _for_datasets(splits: Collection[str]) -> tuple[str, str]:
-    """What tells Hugging Face datasets where the splits are, and a person how to load them."""
+def _configs(splits: Collection[str]) -> str:
+    """What tells Hugging Face datasets where the splits are."""
     files = "".join(f"  - split: {HUB_SPLITS[name]}\n    path: {name}/**\n" for name in splits)
-    return f"configs:\n- config_name: default\n  data_files:\n{files}", FOR_DATASETS
+    return f"configs:\n- config_name: default\n  data_files:\n{files}"
 
 
 def card(
     order: Mapping[str, Any],
     package: Mapping[str, Any],
-    splits: Mapping[str, int],
-    rejected: Mapping[str, int] = {},
+    count: int,
+    splits: Collection[str],
+    rejected: Mapping[str, int] | None = None,
 ) -> str:
     """README.md: the data set card, with the head that the Hugging Face hub and library read.
 
-    ``splits`` and ``rejected`` are as for :func:`manifest_head`.
+    It speaks of all volumes, and is the same in each: ``count`` is the number of pairs in them
+    together, ``splits`` names those that have any. ``rejected`` is as for :func:`manifest_head`; None
+    of several volumes, none of which knows of the others.
     """
-    count, resolution = sum(splits.values()), order["resolution"]
+    resolution, volume_pairs = order["resolution"], order.get("volume_pairs")
     ordered = "" if count == order["count"] else f" of {order['count']} ordered; it was cancelled"
     training_data = package["training_data"]
     licence = package["licence"]
@@ -132,9 +174,32 @@ def card(
         licence_head = f"license: other\nlicense_name: {json.dumps(licence)}"
     layout = layout_of(order)
     folders = ", ".join(f"`{layout.folders[split]}/`" for split in splits)
-    configs, loading = (
-        _for_datasets(splits) if layout is LAYOUTS["imagefolder"] else ("", FOR_PAIRS)
-    )
+    image_format = format_of(order)
+    if image_format is PNG:
+        photographs, formats = "RGB, 8 bit", "the pictures are PNG"
+    else:
+        photographs = f"RGB, 8 bit, {image_format.title}"
+        formats = f"the photographs are {image_format.title}, the maps PNG"
+    where, configs = f"In {folders}:", _configs(splits)
+    manifest = software = f"`{MANIFEST}`"
+    volumes = unpacking = ""
+    if volume_pairs is not None:
+        manifest, software = f"`{of_volume(MANIFEST, 1)}` and so on, one a volume", "its manifest"
+        volumes = f"\n| Volumes | one for each {volume_pairs} indices |"
+        unpacking = UNPACKING
+        if layout.apart:
+            where = f"In {folders}, in a folder for each volume:"
+    image, label, mask = map(folder_of, (layout.image, layout.label, layout.mask))
+    metadata = "`metadata.jsonl`: a line a pair: file names, index"
+    if layout is LAYOUTS["imagefolder"]:
+        loading = FOR_DATASETS
+    elif layout.tar is None:
+        configs, loading = "", FOR_PAIRS.format(formats=formats)
+    else:
+        where = IN_TARS.format(folders=folders, tar_pairs=TAR_PAIRS)
+        image, label, mask = pair_names(0, order)
+        metadata = f"`{stem_of(0, order)}.json`: index"
+        loading = FOR_WEBDATASET.format(extension=image_format.extension)
     size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
     title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
     return f"""\
@@ -167,27 +232,27 @@ neural networks: no picture here is of a real eye.
 | Model | {package["name"]}, version {package["version"]} |
 | Seed of the order | {order["seed"]} |
 {knob_rows(order)}\
-| Licence | {licence} |
+| Licence | {licence} |{volumes}
 
 ## Files
 
-In {folders}:
+{where}
 
-- `{folder_of(layout.image)}`: the photographs, RGB, 8 bit.
-- `{folder_of(layout.label)}`: the vessels, one channel, 0 or 255.
-- `{folder_of(layout.mask)}`: the field of view, one channel, 0 or 255; the photograph is black outside.
-- `metadata.jsonl`: a line a pair: file names, index, seed, and the share of the field of
+- `{image}`: the photographs, {photographs}.
+- `{label}`: the vessels, one channel, 0 or 255.
+- `{mask}`: the field of view, one channel, 0 or 255; the photograph is black outside.
+- {metadata}, seed, and the share of the field of
   view that is vessel (0 to 1).
 
 Beside them:
 
-- `{MANIFEST}`: the order, the model's digest, the software that drew the pairs, each pair's
+- {manifest}: the order, the model's digest, the software that drew the pairs, each pair's
   seed, and the SHA-256 of each file.
 
 {selection(order, rejected)}\
 ## How to load
 
-{loading}
+{unpacking}{loading}
 
 ## Intended use
 
@@ -206,5 +271,5 @@ photographs: as additional training data, or as a first stage before real ones.
 The model was trained on {training_data["name"]} ({training_data["url"]}),
 licence {training_data["licence"]}. {training_data["attribution"]}
 
-The same order to the same model, with the software that `{MANIFEST}` names, gives the same bytes.
+The same order to the same model, with the software that {software} names, gives the same bytes.
 """

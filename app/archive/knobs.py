@@ -29,15 +29,15 @@ def knob_rows(order: Mapping[str, Any]) -> str:
     return rows
 
 
-def selection(order: Mapping[str, Any], rejected: Mapping[str, int]) -> str:
+def selection(order: Mapping[str, Any], rejected: Mapping[str, int] | None) -> str:
     """The card's section on what was turned away; empty if the order sets no limits."""
     limits = limits_of(order)
     if not limits:
         return ""
-    lines = "".join(
-        f"- `{name}` ({MEASURES[name]}): {_span(*limits[name])}; {rejected[name]} turned away.\n"
-        for name in limits
-    )
+    lines = ""
+    for name in limits:
+        turned_away = "" if rejected is None else f"; {rejected[name]} turned away"
+        lines += f"- `{name}` ({MEASURES[name]}): {_span(*limits[name])}{turned_away}.\n"
     measured = ", ".join(f"`{name}`" for name in limits)
     return f"""\
 ## Selection

@@ -6,20 +6,21 @@ every file, so that its own stands for the archive. What grows with the order
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from app.archive.contents import card, manifest_file, manifest_head, metadata_line
+from app.archive.contents import card, folder_of, manifest_file, manifest_head, metadata_line
 from app.archive.knobs import limits_of
 from app.archive.layout import (
-    MANIFEST,
     README,
     archive_key,
     index_key,
+    layout_of,
+    manifest_name,
     metadata_name,
     offsets_key,
     pack_offsets,
@@ -28,11 +29,10 @@ from app.archive.layout import (
     splits_of,
     tail_key,
 )
+from app.archive.plan import Plan
 from app.archive.records import central_record, end_records
-from app.archive.segment import CHUNK, Entry, PairRecord, SegmentWriter, read_index
+from app.archive.segment import CHUNK, SPILL_BYTES, Entry, PairRecord, SegmentWriter, read_index
 from app.storage import Storage
-
-SPILL_BYTES = 1 << 19
 
 
 class ArchiveError(Exception):
@@ -41,7 +41,11 @@ class ArchiveError(Exception):
 
 @dataclass(frozen=True)
 class PackedArchive:
+    """A volume of a data set, or all of it."""
+
+    number: int  # of the volume, from 1
     key: str
+    pairs: int
     bytes: int
     manifest_sha256: str
 
@@ -55,50 +59,70 @@ def pack(
     package: Mapping[str, Any],
     package_digest: str,
     on_progress: Callable[[int], None] = lambda pairs: None,
+    volume: int = 1,
 ) -> PackedArchive:
-    """Writes the archive of a job's ``shards``: all of them, or those of a cancelled job.
+    """Writes one volume of a job's archive, from those of its ``shards`` that it has.
 
-    ``order`` has count, resolution, model, seed and perhaps splits and layout; ``package`` is the
-    parsed package.json. ``on_progress`` gets the number of pairs done and may raise to stop.
+    ``shards`` are all shards of the job, or those that a cancelled job has finished. ``order`` is
+    what the manifest will show, ``package`` the parsed package.json. ``on_progress`` gets the
+    number of the volume's pairs done and may raise to stop.
     Segments stay in storage. Raises ArchiveError, or StorageKeyError where a segment or index is missing.
     """
-    segments = [segment_key(job_id, ordinal) for ordinal in shards]
+    plan = Plan.of(order, shard_pairs)
+    number, in_volume = plan.number_of(volume), plan.shards_of_volume(volume)
+    ordinals = [ordinal for ordinal in shards if ordinal in in_volume]
+    segments = [segment_key(job_id, ordinal) for ordinal in ordinals]
     with ExitStack() as files:
-        tables = _Tables(files, order)
-        for ordinal, segment in zip(shards, segments, strict=True):
-            first = ordinal * shard_pairs
-            pairs = range(first, min(first + shard_pairs, order["count"]))
+        tables = _Tables(files, order, number)
+        for ordinal, segment in zip(ordinals, segments, strict=True):
+            pairs = plan.pairs_of_shard(ordinal)
             data_end = tables.add_index(storage.read(index_key(job_id, ordinal)), ordinal, pairs)
             if (size := storage.size(segment)) != data_end:
                 raise ArchiveError(f"{segment} has {size} bytes where its index says {data_end}")
             on_progress(tables.pairs)
         splits, rejected = tables.splits, tables.rejected
-        head = manifest_head(order, package, package_digest, tables.environments, splits, rejected)
-        readme = card(order, package, splits, rejected).encode()
-        with storage.write(tail_key(job_id)) as tail:
-            manifest = tables.write_tail(tail, readme, head)
-    with storage.write(offsets_key(job_id)) as file:
-        file.write(pack_offsets(dict(zip(shards, tables.offsets, strict=True))))
-    key = archive_key(job_id)
-    storage.concatenate(key, [*segments, tail_key(job_id)])
-    storage.delete(tail_key(job_id))
-    return PackedArchive(key, storage.size(key), manifest.sha256)
+        head = manifest_head(
+            order, package, package_digest, tables.environments, splits, rejected, number
+        )
+        count = sum(len(plan.pairs_of_shard(ordinal)) for ordinal in shards)
+        there = _splits_with_pairs(order, plan, shards)
+        readme = card(order, package, count, there, rejected if number is None else None)
+        with storage.write(tail_key(job_id, number)) as tail:
+            manifest = tables.write_tail(tail, readme.encode(), head)
+    places = [ordinal - in_volume.start for ordinal in ordinals]
+    with storage.write(offsets_key(job_id, number)) as file:
+        file.write(pack_offsets(dict(zip(places, tables.offsets, strict=True))))
+    key = archive_key(job_id, number)
+    storage.concatenate(key, [*segments, tail_key(job_id, number)])
+    storage.delete(tail_key(job_id, number))
+    return PackedArchive(volume, key, tables.pairs, storage.size(key), manifest.sha256)
 
 
-def discard_segments(storage: Storage, job_id: str, shards: int) -> None:
+def _splits_with_pairs(order: Mapping[str, Any], plan: Plan, shards: Sequence[int]) -> list[str]:
+    """The order's splits, those left out that have no pair in these shards."""
+    missing = set(splits_of(order))
+    for index in chain.from_iterable(map(plan.pairs_of_shard, shards)):
+        if not missing:
+            break
+        missing.discard(split_of(index, order))
+    return [split for split in splits_of(order) if split not in missing]
+
+
+def discard_segments(storage: Storage, job_id: str, shards: Iterable[int]) -> None:
     """Drops what the archive now holds; the indexes stay, single pairs are found by them."""
-    for ordinal in range(shards):
+    for ordinal in shards:
         storage.delete(segment_key(job_id, ordinal))
 
 
 class _Tables:
     """What accumulates over the indexes: directory, metadata and the manifest's long members."""
 
-    def __init__(self, files: ExitStack, order: Mapping[str, Any]) -> None:
+    def __init__(self, files: ExitStack, order: Mapping[str, Any], volume: int | None) -> None:
         def open_file() -> IO[bytes]:
             return files.enter_context(SpooledTemporaryFile(SPILL_BYTES))
 
-        self._order, self._directory = order, open_file()
+        self._order, self._volume, self._directory = order, volume, open_file()
+        self._in_tars = layout_of(order).tar is not None
         self._metadata = {split: open_file() for split in splits_of(order)}
         self._in_split = dict.fromkeys(self._metadata, 0)
         self._seeds, self._digests, self._manifest = open_file(), open_file(), open_file()
@@ -116,7 +140,7 @@ class _Tables:
 
     def add_index(self, index: bytes, ordinal: int, pairs: range) -> int:
         """Takes the index of a shard of these pairs; returns the bytes its segment must have."""
-        environment, records = read_index(index)
+        environment, records, tars = read_index(index)
         if environment not in self.environments:
             self.environments.append(environment)
         self.offsets.append(self._size)
@@ -126,21 +150,33 @@ class _Tables:
             if record is None or found != due:
                 raise ArchiveError(f"shard {ordinal} has pair {found} in the place of pair {due}")
             self._add_pair(record)
-            segment_bytes = record.entries[-1].end
+            if not self._in_tars:
+                self._add_files(record.entries)
+                segment_bytes = record.entries[-1].end
+        if tars:
+            self._add_files(tars)
+            segment_bytes = tars[-1].end
         self._size += segment_bytes
         return segment_bytes
 
     def _add_pair(self, record: PairRecord) -> None:
         split = split_of(record.index, self._order)
         self._in_split[split] += 1
-        self._metadata[split].write(metadata_line(record))
+        if not self._in_tars:
+            folder = folder_of(self._metadata_name(split))
+            self._metadata[split].write(metadata_line(record, folder))
         self._seeds.write(b"%s\n    %d" % (b"," if self.pairs else b"", record.seed))
-        for entry in record.entries:
-            self._add_to_directory(entry)
-            self._digests.write(b",\n" + manifest_file(entry.name, entry.sha256))
         for measure, count in (record.rejected or {}).items():
             self.rejected[measure] += count
         self.pairs += 1
+
+    def _metadata_name(self, split: str) -> str:
+        return metadata_name(split, self._order, self._volume)
+
+    def _add_files(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._add_to_directory(entry)
+            self._digests.write(b",\n" + manifest_file(entry.name, entry.sha256))
 
     def _add_to_directory(self, entry: Entry) -> None:
         offset = self._size + entry.offset
@@ -151,11 +187,13 @@ class _Tables:
         """Writes the archive's own files, its directory and its end; returns the manifest's entry."""
         tail = SegmentWriter(file)
         own = [tail.add(README, readme)]
-        own += [
-            tail.add_file(metadata_name(s, self._order), self._metadata[s]) for s in self.splits
-        ]
+        if not self._in_tars:
+            own += [
+                tail.add_file(self._metadata_name(split), self._metadata[split])
+                for split in self.splits
+            ]
         self._write_manifest(head, own)
-        manifest = tail.add_file(MANIFEST, self._manifest)
+        manifest = tail.add_file(manifest_name(self._volume), self._manifest)
         for entry in [*own, manifest]:
             self._add_to_directory(entry)
         directory_bytes = self._directory.tell()

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from app.archive.layout import NOT_PACKED, index_key, offsets_key, segment_key
+from app.archive.plan import Plan
 from app.archive.segment import Entry, read_index
 from app.storage import Storage, StorageKeyError
 
@@ -16,23 +17,25 @@ class PairNotReady(Exception):
 def read_pair(
     storage: Storage,
     job_id: str,
-    shard_pairs: int,
+    plan: Plan,
     index: int,
     which: Which,
     archive_key: str | None,
 ) -> bytes:
-    """The PNG of pair ``index``: its image, label or mask.
+    """The file of pair ``index``: its image, label or mask.
 
-    ``shard_pairs`` is the job's number of pairs a shard; ``archive_key`` is None until the job is
-    packed. Raises PairNotReady.
+    ``plan`` is the job's; ``archive_key`` is that of the pair's volume, None until it is packed.
+    Raises PairNotReady.
     """
-    ordinal, place = divmod(index, shard_pairs)
+    volume, ordinal = plan.find(index)
+    place = plan.pairs_of_shard(ordinal).index(index)
     try:
-        _, records = read_index(storage.read(index_key(job_id, ordinal)))
+        _, records, _ = read_index(storage.read(index_key(job_id, ordinal)))
         entry: Entry = getattr(list(records)[place], which)
         if archive_key is None:
             return storage.read(segment_key(job_id, ordinal), entry.data_offset, entry.size)
-        stored = storage.read(offsets_key(job_id), 8 * ordinal, 8)
+        shard = ordinal - plan.shards_of_volume(volume).start
+        stored = storage.read(offsets_key(job_id, plan.number_of(volume)), 8 * shard, 8)
         segment_offset = int.from_bytes(stored, "little") if stored else NOT_PACKED
         if segment_offset == NOT_PACKED:
             raise PairNotReady(f"pair {index} is not in the part that was packed")

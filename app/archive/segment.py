@@ -1,7 +1,8 @@
 """A segment: a run of zip entries exactly as they will stand in the archive, and its index.
 
-The index is JSON lines: first the environment that made the shard, then a line a pair. It holds all
-that packing needs, so that packing reads no picture.
+The index is JSON lines: first the environment that made the shard, then a line a pair, then a line
+for each tar, where the layout has such. It holds all that packing needs, so that packing reads no
+picture.
 """
 
 import hashlib
@@ -15,6 +16,10 @@ from typing import IO, Any
 from app.archive.records import local_header
 
 CHUNK = 1 << 20
+SPILL_BYTES = 1 << 19  # up to which what is gathered stays in memory
+
+
+TAR_LINE = b'{"tar":'
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class PairRecord:
 
     Of an order with limits, ``quality`` has the limited measures, and ``rejected`` the number of
     candidates turned away before this one, by measure.
+    Where the layout has tars, the pictures' entries are their members, placed within the segment.
     """
 
     index: int
@@ -92,8 +98,10 @@ class SegmentWriter:
         return entry
 
 
-def dump_index(environment: dict[str, Any], records: Sequence[PairRecord]) -> bytes:
-    lines = [environment, *(_given(record) for record in records)]
+def dump_index(
+    environment: dict[str, Any], records: Sequence[PairRecord], tars: Sequence[Entry] = ()
+) -> bytes:
+    lines = [environment, *map(_given, records), *({"tar": asdict(tar)} for tar in tars)]
     return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
 
 
@@ -101,10 +109,12 @@ def _given(record: PairRecord) -> dict[str, Any]:
     return {name: value for name, value in asdict(record).items() if value is not None}
 
 
-def read_index(data: bytes) -> tuple[dict[str, Any], Iterator[PairRecord]]:
-    """The environment and the pairs of an index, in the order of the segment."""
-    environment, *pairs = data.splitlines()
-    return json.loads(environment), (_read_record(line) for line in pairs)
+def read_index(data: bytes) -> tuple[dict[str, Any], Iterator[PairRecord], list[Entry]]:
+    """The environment, the pairs in order, and the tars of an index."""
+    environment, *lines = data.splitlines()
+    tars = [Entry(**json.loads(line)["tar"]) for line in lines if line.startswith(TAR_LINE)]
+    pairs = (_read_record(line) for line in lines if not line.startswith(TAR_LINE))
+    return json.loads(environment), pairs, tars
 
 
 def _read_record(line: bytes) -> PairRecord:

@@ -1,14 +1,17 @@
 """How long orders will take and how large they get."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.archive.formats import format_of
 from app.archive.knobs import limits_of
 from app.datasets.knobs import expected_slowdown
 from app.datasets.schemas import Estimate
+from app.jobs.rates import rate_key
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus, Rate
 from app.registry.service import RegisteredModel, Registry, UnknownModelError
 
@@ -22,18 +25,19 @@ class PairCost:
     measured: bool  # here, and not taken from the package
 
 
-def measured_cost(session: Session, model: str, resolution: int) -> PairCost | None:
-    """What finished shards of ``model`` (name@version) have shown, if there are any."""
-    rate = session.get(Rate, (model, resolution))
+def measured_cost(session: Session, order: Mapping[str, Any]) -> PairCost | None:
+    """What finished shards of the order's model, resolution and format have shown, if any."""
+    rate = session.get(Rate, rate_key(order))
     if rate is None:
         return None
     return PairCost(rate.seconds_per_pair, rate.bytes_per_pair, measured=True)
 
 
-def expected_cost(model: RegisteredModel) -> PairCost:
-    """What the model's package expects."""
+def expected_cost(model: RegisteredModel, order: Mapping[str, Any]) -> PairCost:
+    """What the model's package expects, which speaks of PNG."""
     expected = model.manifest.expected
-    return PairCost(expected.seconds_per_pair, expected.bytes_per_pair, measured=False)
+    size = expected.bytes_per_pair * format_of(order).share
+    return PairCost(expected.seconds_per_pair, size, measured=False)
 
 
 def pairs_done(session: Session, job_ids: list[str], kind: ItemKind) -> dict[str, int]:
@@ -98,10 +102,9 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     seconds = 0.0
     queued = 0
     for job in jobs:
-        model, resolution = job.request["model"], job.request["resolution"]
-        key = (model, resolution, *limits_of(job.request).items())
+        key = (*rate_key(job.request), *limits_of(job.request).items())
         if key not in costs:
-            free = measured_cost(session, model, resolution) or _expected_cost(registry, model)
+            free = measured_cost(session, job.request) or _expected_cost(registry, job.request)
             costs[key] = _slowed(free, registry, job)
         cost = own.get(job.id) or costs[key]
         if cost is not None:
@@ -116,9 +119,9 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     return estimates
 
 
-def _expected_cost(registry: Registry, model: str) -> PairCost | None:
+def _expected_cost(registry: Registry, order: Mapping[str, Any]) -> PairCost | None:
     try:
-        return expected_cost(registry.find(model))
+        return expected_cost(registry.find(order["model"]), order)
     except UnknownModelError:
         return None  # the package was removed after the order
 

@@ -11,14 +11,15 @@ from pydantic import AfterValidator, WithJsonSchema
 from app.access.caller import Caller, Reader, Writer
 from app.access.jobs import list_jobs
 from app.access.limits import count_request
+from app.archive.formats import IMAGE_FORMATS, PNG
+from app.archive.layout import of_volume
 from app.archive.pairs import Which
-from app.datasets import service
+from app.datasets import pictures, service
 from app.datasets.download import matches, send_object
 from app.datasets.events import Look, follow, look_at
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
 from app.datasets.views import retry_after, show, tag_of
 from app.deps import Services, ServicesDep, require_json
-from app.errors import not_ready
 from app.jobs.tables import JobKind, JobStatus
 from app.openapi import Responses, header, problems
 from app.problems import (
@@ -76,7 +77,10 @@ DOWNLOAD_CONDITIONS = [
 ]
 ETAG = {"ETag": header("Names this very answer.")}
 CACHING = {"Cache-Control": header("How long the picture may be kept.")}
-PNG: Responses = {200: {"content": {"image/png": {}}, "headers": CACHING}}
+PICTURE: Responses = {
+    200: {"content": {kind.media_type: {} for kind in IMAGE_FORMATS.values()}, "headers": CACHING}
+}
+SHEET: Responses = {200: {"content": {PNG.media_type: {}}, "headers": CACHING}}
 WATCH_HEADERS = ETAG | {
     "Retry-After": header(
         "Seconds until the next look, while the job has not ended.", "integer", required=False
@@ -253,27 +257,35 @@ async def follow_dataset(
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
 def download_dataset(
-    services: ServicesDep, caller: Reader, request: Request, dataset_id: DatasetId
+    services: ServicesDep,
+    caller: Reader,
+    request: Request,
+    dataset_id: DatasetId,
+    volume: Annotated[
+        int | None,
+        Query(ge=1, description="Number of the volume; needed only if there are several."),
+    ] = None,
 ) -> Response:
     """The zip, once the job has succeeded; of a cancelled one, what was finished by then.
 
-    The `ETag` is the SHA-256 of its manifest. Storage that has a server of its own is linked to for
-    an hour; otherwise `Range` is honoured here.
+    A very large order comes in several volumes; the job's `archive` lists them. The `ETag` is the
+    SHA-256 of the manifest. Storage that has a server of its own is linked to for an hour; otherwise
+    `Range` is honoured here.
     """
     with services.db.read() as session:
         job = service.find_dataset(session, dataset_id, caller)
     service.refuse_expired(job)
-    if job.archive_key is None or not job.has_archive:
-        raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
-    filename, media_type = f"{job.id}.zip", "application/zip"
-    link = services.storage.link(job.archive_key, filename, media_type)
+    found = service.find_volume(job, volume)
+    filename = of_volume(f"{job.id}.zip", job.plan.number_of(found["number"]))
+    media_type = "application/zip"
+    link = services.storage.link(found["key"], filename, media_type)
     if link is not None and request.method == "GET":  # which is all that the link is signed for
         return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
     return send_object(
         request,
         services.storage,
-        job.archive_key,
-        etag=f'"{job.manifest_sha256}"',
+        found["key"],
+        etag=f'"{found["manifest_sha256"]}"',
         filename=filename,
         media_type=media_type,
     )
@@ -283,7 +295,7 @@ def download_dataset(
     "/{dataset_id}/pairs/{index}/{picture}",
     summary="See one picture",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST) | PICTURE,
 )
 def get_picture(
     services: ServicesDep,
@@ -292,22 +304,25 @@ def get_picture(
     index: Annotated[int, Path(ge=0, description="Number of the pair, from 0.")],
     picture: Annotated[Which, Path(description="Which picture of the pair.")],
 ) -> Response:
-    """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done."""
-    png = service.read_picture(services, caller, dataset_id, index, picture)
-    return Response(png, media_type="image/png", headers={"Cache-Control": FOR_EVER})
+    """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done.
+
+    The photograph is in the order's format; label and mask are PNG.
+    """
+    data, media_type = pictures.read_picture(services, caller, dataset_id, index, picture)
+    return Response(data, media_type=media_type, headers={"Cache-Control": FOR_EVER})
 
 
 @router.get(
     "/{dataset_id}/preview",
     summary="See a contact sheet",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, RATE_LIMIT_EXCEEDED) | PNG,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, RATE_LIMIT_EXCEEDED) | SHEET,
 )
 def get_preview(services: ServicesDep, caller: Reader, dataset_id: DatasetId) -> Response:
     """Up to 16 pairs, photograph and label side by side; there while the job still runs."""
     count_request(services, caller)
-    png = service.draw_preview(services, caller, dataset_id)
-    return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
+    png = pictures.draw_preview(services, caller, dataset_id)
+    return Response(png, media_type=PNG.media_type, headers={"Cache-Control": "no-cache"})
 
 
 @router.post(

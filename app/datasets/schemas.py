@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from app.archive.plan import VOLUME_PAIRS
 from app.jobs.schemas import JobError, Timestamps
 from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
 
@@ -29,11 +30,13 @@ def _time(value: object) -> datetime:
     raise ValueError("use a time with its zone (RFC 3339), as in 2026-12-01T18:00:00Z")
 
 
-Layout = Literal["imagefolder", "drive"]
+Layout = Literal["imagefolder", "drive", "webdataset"]
+ImageFormat = Literal["png", "jpeg", "tiff"]
 Eye = Literal["left", "right"]
 # To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Time = Annotated[datetime, BeforeValidator(_time)]  # with a zone; kept in UTC
+VolumePairs = Annotated[int, Field(ge=1, le=VOLUME_PAIRS), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
 
 
@@ -144,7 +147,17 @@ class DatasetOrder(BaseModel):
     layout: Layout | None = Field(
         default=None,
         description="Names of folders and files: as Hugging Face datasets reads them (imagefolder, "
-        "if not given) or as in DRIVE (images/, 1st_manual/, mask/).",
+        "if not given), as in DRIVE (images/, 1st_manual/, mask/), or tar files (webdataset).",
+    )
+    image_format: ImageFormat | None = Field(
+        default=None,
+        description="Of the photographs: png if not given; jpeg (quality 95, 4:4:4) loses a little, "
+        "tiff nothing. Labels and masks are always PNG.",
+    )
+    volume_pairs: VolumePairs | None = Field(
+        default=None,
+        description="Most pairs in one zip; an order of more comes as several. If not given, and at "
+        "most, 100000 at up to 256 px, and fewer by area above. Tars are not cut.",
     )
     style_seed: Seed | None = Field(
         default=None,
@@ -184,6 +197,10 @@ class DatasetRequest(BaseModel):
     seed: Seed
     splits: Splits | None = None
     layout: Layout | None = None
+    image_format: ImageFormat | None = None
+    volume_pairs: int | None = Field(
+        default=None, description="Pairs in each zip but the last; null if there is only one."
+    )
     style_seed: Seed | None = None
     eye: Eye | None = None
     vessel_share: VesselShare | None = None
@@ -233,16 +250,33 @@ class Estimate(BaseModel):
     bytes: int | None = Field(description="Size of the archive: exact once it is there.")
 
 
-class Archive(BaseModel):
+class Volume(BaseModel):
+    """A zip that opens on its own; all unpack into one folder."""
+
+    number: int = Field(description="From 1. One is missing if a cancelled job has nothing of it.")
+    pairs: int
     bytes: int
     manifest_sha256: str = Field(
-        description="SHA-256 of the archive's manifest.json, which lists that of every other file."
+        description="SHA-256 of the zip's manifest, which lists that of every other file."
     )
+    download: str | None = Field(description="The zip; null once the data set has expired.")
+
+
+class Archive(BaseModel):
+    bytes: int = Field(description="Of all volumes.")
+    manifest_sha256: str | None = Field(
+        description="SHA-256 of the archive's manifest.json, which lists that of every other file; "
+        "null if there are several volumes, which have one each."
+    )
+    volumes: list[Volume] = Field(description="One, unless the order is very large.")
 
 
 class Links(BaseModel):
     self: str
-    download: str | None = Field(description="The archive, once it is there.")
+    download: str | None = Field(
+        description="The archive, once it is there; null if it has several volumes, which have links "
+        "of their own."
+    )
     events: str = Field(description="Server-sent events: the job again, each time it changes.")
     preview: str = Field(description="A contact sheet, as soon as a few pairs are there.")
     cancel: str | None = Field(description="POST here to cancel, while there is anything to.")

@@ -1,10 +1,10 @@
-"""Orders of data sets: checking, quoting, placing; and the pictures of their pairs."""
+"""Orders of data sets: checking, quoting, placing, ending; and the volumes they come in."""
 
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -12,17 +12,17 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.jobs import find_job
-from app.archive.pairs import PairNotReady, Which, read_pair
+from app.archive.layout import TAR_PAIRS, layout_of
+from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
-from app.datasets.estimates import expected_cost, measured_cost
+from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.knobs import check_eye, check_limits, expected_slowdown
-from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
-from app.errors import ProblemError, expired, invalid_field, not_found, not_ready
+from app.errors import ProblemError, expired, invalid_field, invalid_parameter, not_found, not_ready
 from app.jobs.orders import Idempotency, create_job, request_cancel, request_delete
-from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
+from app.jobs.tables import Job, JobKind, JobStatus
 from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.settings import Settings
@@ -31,22 +31,21 @@ from app.webhooks.targets import ForbiddenTarget, check_url
 # Drawn seeds are short enough to be typed again.
 DRAWN_SEEDS = 2**32
 LONGEST_KEY = 255
-MOST_SHARDS = 9_000  # S3 joins up to 10,000 parts
+MOST_SHARDS = 9_000  # of a volume: S3 joins up to 10,000 parts
+MOST_VOLUMES = 1_000
 SPARE = 1.3  # a shard may turn out smaller than expected by this factor
 
 
 def quote(services: Services, caller: Caller, order: DatasetOrder) -> Quote:
     """What the order would cost. It is checked as if it were placed on an unused quota."""
     model, request = _resolve(services, caller, order)
-    with services.db.read() as session:
-        measured = measured_cost(session, request.model, request.resolution)
-    cost = measured or expected_cost(model)
+    cost = _cost(services, model, request)
     slowdown = expected_slowdown(request.model_dump(exclude_none=True), model)
     return Quote(
         request=request,
         seconds=round(request.count * cost.seconds * slowdown, 1),
         bytes=round(request.count * cost.bytes),
-        basis="measured" if measured else "package",
+        basis="measured" if cost.measured else "package",
     )
 
 
@@ -68,9 +67,11 @@ def place_order(
             return first
     model, request = _resolve(services, caller, order)
     settings = services.settings
-    with services.db.read() as session:
-        cost = measured_cost(session, request.model, request.resolution) or expected_cost(model)
-    shard_pairs = pairs_in_a_shard(services, request.count, cost.bytes)
+    shard_pairs = pairs_in_a_shard(
+        services,
+        request.volume_pairs or request.count,
+        _cost(services, model, request).bytes,
+    )
     hours = settings.retention_hours
     try:
         job_id = create_job(
@@ -92,8 +93,14 @@ def place_order(
         if idempotency and (first := _job_of(services, caller, idempotency)):
             return first
         raise
-    send_hints(settings, -(-request.count // shard_pairs))
+    send_hints(settings, Plan.of(request.model_dump(), shard_pairs).shards)
     return job_id
+
+
+def _cost(services: Services, model: RegisteredModel, request: DatasetRequest) -> PairCost:
+    order = request.model_dump()
+    with services.db.read() as session:
+        return measured_cost(session, order) or expected_cost(model, order)
 
 
 def plain_key(key: str) -> str:
@@ -131,10 +138,10 @@ def _job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str
     return job.id
 
 
-def pairs_in_a_shard(services: Services, count: int, bytes_per_pair: float) -> int:
+def pairs_in_a_shard(services: Services, volume_pairs: int, bytes_per_pair: float) -> int:
     """The setting, or more where the packing would otherwise have to read or to join too much."""
     joined_unread = SPARE * services.storage.smallest_piece / max(1, bytes_per_pair)
-    return max(services.settings.shard_pairs, -(-count // MOST_SHARDS), ceil(joined_unread))
+    return max(services.settings.shard_pairs, -(-volume_pairs // MOST_SHARDS), ceil(joined_unread))
 
 
 def find_dataset(session: Session, job_id: str, caller: Caller) -> Job:
@@ -179,62 +186,21 @@ def refuse_expired(job: Job) -> None:
         raise expired(f"data set {job.id}")
 
 
-def read_picture(
-    services: Services, caller: Caller, job_id: str, index: int, picture: Which
-) -> bytes:
-    """The PNG of one picture of pair ``index``, from 0."""
-    with services.db.read() as session:
-        job = find_dataset(session, job_id, caller)
-    refuse_expired(job)
-    if index >= job.count:
-        raise not_found(f"pair {index}: the data set has pairs 0 to {job.count - 1}")
-    return _read(services, caller, job, index, picture)
+def find_volume(job: Job, number: int | None) -> dict[str, Any]:
+    """The packed volume that is asked for; no number is needed if there is only one.
 
-
-def draw_preview(services: Services, caller: Caller, job_id: str) -> bytes:
-    """A contact sheet, PNG, of the first pairs that there are."""
-    with services.db.read() as session:
-        job = find_dataset(session, job_id, caller)
-        refuse_expired(job)
-        indices = list(_finished_pairs(session, job_id))
-    if not indices:
-        raise not_ready(job.status, "No pair is finished yet.")
-    return contact_sheet(
-        [
-            (
-                _read(services, caller, job, index, "image"),
-                _read(services, caller, job, index, "label"),
-            )
-            for index in indices
-        ]
-    )
-
-
-def _read(services: Services, caller: Caller, job: Job, index: int, picture: Which) -> bytes:
-    place = (services.storage, job.id, job.shard_pairs, index, picture)
-    try:
-        return read_pair(*place, job.archive_key)
-    except PairNotReady:
-        # The packing may have moved the pair into the archive since the job's row was read.
-        with services.db.read() as session:
-            now = find_dataset(session, job.id, caller)
-        if now.archive_key == job.archive_key:
-            raise not_ready(now.status, f"Pair {index} is not finished yet.") from None
-        return read_pair(*place, now.archive_key)
-
-
-def _finished_pairs(session: Session, job_id: str) -> Iterator[int]:
-    """The indices of the first finished pairs, at most as many as a contact sheet shows."""
-    left = MOST_PAIRS
-    shards = session.execute(
-        select(Item.first, Item.count)
-        .where(Item.job_id == job_id, Item.kind == ItemKind.SHARD, Item.state == ItemState.DONE)
-        .order_by(Item.ordinal)
-        .limit(MOST_PAIRS)
-    )
-    for first, count in shards:
-        yield from range(first, first + min(count, left))
-        left -= min(count, left)
+    Raises:
+        ProblemError: there is none, or it must be said which.
+    """
+    if not job.volumes or not job.has_archive:
+        raise not_ready(job.status, f"The data set has no archive: the job is {job.status}.")
+    if number is None and len(job.volumes) > 1:
+        numbers = ", ".join(str(volume["number"]) for volume in job.volumes)
+        raise invalid_parameter("volume", f"The data set has several volumes, name one: {numbers}")
+    for volume in job.volumes:
+        if number in (None, volume["number"]):
+            return volume
+    raise not_found(f"volume {number} of the data set {job.id!r}")
 
 
 def _resolve(
@@ -271,6 +237,8 @@ def _resolve(
         seed=seed,
         splits=order.splits,
         layout=order.layout,
+        image_format=order.image_format,
+        volume_pairs=_volume_pairs(order, resolution),
         style_seed=order.style_seed,
         eye=order.eye,
         vessel_share=order.vessel_share,
@@ -278,6 +246,22 @@ def _resolve(
     )
     check_limits(request.model_dump(exclude_none=True), model)
     return model, request
+
+
+def _volume_pairs(order: DatasetOrder, resolution: int) -> int | None:
+    """Pairs in each volume, if the order needs several.
+
+    Raises:
+        ProblemError: they would be too many.
+    """
+    least = -(-order.count // MOST_VOLUMES)
+    if order.volume_pairs is not None and order.volume_pairs < least:
+        detail = f"Input should be at least {least}: an order has {MOST_VOLUMES} volumes at most"
+        raise invalid_field("volume_pairs", detail)
+    pairs = max(least, min(order.volume_pairs or VOLUME_PAIRS, largest_volume(resolution)))
+    if layout_of(order.model_dump()).tar is not None:
+        pairs = -(-pairs // TAR_PAIRS) * TAR_PAIRS
+    return pairs if order.count > pairs else None
 
 
 def _check_webhook(settings: Settings, webhook: Webhook) -> None:

@@ -16,6 +16,7 @@ from app.datasets.schemas import (
     Links,
     Progress,
     Rates,
+    Volume,
     WebhookReport,
 )
 from app.jobs.schemas import JobError, Timestamps
@@ -47,8 +48,10 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             ),
             rates=_rates(job),
             estimate=estimates.get(job.id)
-            or Estimate(seconds_left=None, queue_position=None, bytes=job.archive_bytes),
-            archive=_archive(job),
+            or Estimate(
+                seconds_left=None, queue_position=None, bytes=archive.bytes if archive else None
+            ),
+            archive=archive,
             package_digest=job.package_digest,
             environment=job.environment,
             error=None if job.error is None else JobError(**job.error),
@@ -59,7 +62,7 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             created_at=job.created_at,
             timestamps=Timestamps(**{name: getattr(job, f"{name}_at") for name in JobStatus}),
         )
-        for job in jobs
+        for job, archive in zip(jobs, map(_archive, jobs), strict=True)
     ]
 
 
@@ -88,9 +91,23 @@ def _rates(job: Job) -> Rates | None:
 
 
 def _archive(job: Job) -> Archive | None:
-    if job.archive_bytes is None or job.manifest_sha256 is None:
+    """The volumes of a job that ended with some."""
+    volumes = job.volumes or []
+    if not volumes or (job.succeeded_at is None and job.cancelled_at is None):
         return None
-    return Archive(bytes=job.archive_bytes, manifest_sha256=job.manifest_sha256)
+    return Archive(
+        bytes=sum(volume["bytes"] for volume in volumes),
+        manifest_sha256=volumes[0]["manifest_sha256"] if len(volumes) == 1 else None,
+        volumes=[
+            Volume(
+                **volume,
+                download=f"{_home(job)}/download?volume={volume['number']}"
+                if job.has_archive
+                else None,
+            )
+            for volume in volumes
+        ],
+    )
 
 
 def _webhooks(session: Session, jobs: Sequence[Job]) -> dict[str, WebhookReport]:
@@ -114,11 +131,15 @@ def _webhooks(session: Session, jobs: Sequence[Job]) -> dict[str, WebhookReport]
     return reports
 
 
+def _home(job: Job) -> str:
+    return f"/datasets/{job.id}"
+
+
 def _links(job: Job) -> Links:
-    home = f"/datasets/{job.id}"
+    home, only_one = _home(job), len(job.volumes or ()) == 1
     return Links(
         self=home,
-        download=f"{home}/download" if job.has_archive else None,
+        download=f"{home}/download" if job.has_archive and only_one else None,
         events=f"{home}/events",
         preview=f"{home}/preview",
         cancel=f"{home}/cancel" if job.status in ACTIVE else None,

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.archive.plan import Plan
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.rates import add_stages, record_rate
@@ -37,6 +39,15 @@ class Claim:
     request: dict[str, Any]  # count, resolution, model "name@version", seed; of an upload: kind
     package_digest: str  # "" and 0 for a check
     shard_pairs: int
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(self.request, self.shard_pairs)
+
+    @property
+    def volume(self) -> int:
+        """Of a packing: the number of its volume, from 1."""
+        return self.ordinal - self.plan.shards + 1
 
 
 class LeaseState(Enum):
@@ -145,9 +156,9 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
     """Note the item as done, and in the same transaction what follows from it for the job.
 
     ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment`` and,
-    if the order has limits, ``rejected``; of the packing: ``archive_key, bytes, manifest_sha256``; of
-    a check: ``count, index_sha256``, and ``error``, which fails the job, or None. Returns False, and
-    changes nothing, if the lease is no longer the claim's.
+    if the order has limits, ``rejected``; of a packing: ``number, key, pairs, bytes,
+    manifest_sha256`` of its volume; of a check: ``count, index_sha256``, and ``error``, which fails
+    the job, or None. Returns False, and changes nothing, if the lease is no longer the claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
@@ -167,15 +178,12 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif item.kind == ItemKind.CHECK and is_wanted(job, item.kind):
             job.count = result["count"]
-            job.manifest_sha256 = result["index_sha256"]
+            job.index_sha256 = result["index_sha256"]
             job.error = result["error"]
             job.enter(JobStatus.FAILED if job.error else JobStatus.SUCCEEDED, now)
         elif is_wanted(job, item.kind):
-            job.archive_key = result["archive_key"]
-            job.archive_bytes = result["bytes"]
-            job.manifest_sha256 = result["manifest_sha256"]
-            if job.status == JobStatus.PACKAGING:
-                job.enter(JobStatus.SUCCEEDED, now)
+            item.progress = result["pairs"]
+            job.volumes = sorted([*(job.volumes or []), result], key=itemgetter("number"))
         settle(session, job, now)
         return True
 

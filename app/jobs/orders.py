@@ -1,18 +1,22 @@
 """How a job begins and how its user ends it: create, cancel, delete."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from app.archive.plan import Plan
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.states import cancel, find_job, settle
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
+
+INSERTED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -38,23 +42,24 @@ def create_job(
     check: Callable[[Session, datetime], None] = lambda session, now: None,
     clock: Clock = utc_now,
 ) -> str:
-    """Store an order of ``request["count"]`` pairs, cut into shards and their packing.
+    """Store an order of ``request["count"]`` pairs, cut into shards and the packing of its volumes.
 
-    ``request`` is complete: count, resolution, model as name@version, seed. ``check`` may refuse
+    ``request`` is complete: count, resolution, model as name@version, seed, and volume_pairs if there
+    are several volumes. ``check`` may refuse
     the order by raising; it runs in the transaction that would store it. Returns the job's id.
 
     Raises:
         sqlalchemy.exc.IntegrityError: the owner has an order with this idempotency key.
     """
     now = clock()
-    count = request["count"]
+    plan = Plan.of(request, shard_pairs)
     job = Job(
         id=f"ds_{secrets.token_urlsafe(15)}",
         kind=JobKind.DATASET,
         owner=owner,
         request=request,
         package_digest=package_digest,
-        count=count,
+        count=plan.count,
         shard_pairs=shard_pairs,
         max_attempts=max_attempts,
         retention_seconds=retention_seconds,
@@ -65,32 +70,13 @@ def create_job(
         created_at=now,
     )
     job.enter(JobStatus.QUEUED, now)
-    items = [
-        {
-            "job_id": job.id,
-            "kind": ItemKind.SHARD,
-            "ordinal": ordinal,
-            "first": first,
-            "count": min(shard_pairs, count - first),
-            "state": ItemState.READY,
-        }
-        for ordinal, first in enumerate(range(0, count, shard_pairs))
-    ]
-    items.append(
-        {
-            "job_id": job.id,
-            "kind": ItemKind.PACK,
-            "ordinal": len(items),
-            "first": 0,
-            "count": count,
-            "state": ItemState.WAITING,
-        }
-    )
     with db.write() as session:
         check(session, now)
         session.add(job)
         session.flush()
-        session.execute(insert(Item), items)
+        items = _items(job.id, plan)
+        while batch := list(islice(items, INSERTED_AT_ONCE)):
+            session.execute(insert(Item), batch)
     return job.id
 
 
@@ -136,6 +122,25 @@ def create_upload(
         session.add(job)
         session.flush()
         session.add(check)
+
+
+def _items(job_id: str, plan: Plan) -> Iterator[dict[str, Any]]:
+    """The rows of a new order's items: its shards, then the packing of its volumes."""
+    shards = map(plan.pairs_of_shard, range(plan.shards))
+    volumes = map(plan.pairs_of_volume, range(1, plan.volumes + 1))
+    kinds = chain(
+        ((ItemKind.SHARD, ItemState.READY, pairs) for pairs in shards),
+        ((ItemKind.PACK, ItemState.WAITING, pairs) for pairs in volumes),
+    )
+    for ordinal, (kind, state, pairs) in enumerate(kinds):
+        yield {
+            "job_id": job_id,
+            "kind": kind,
+            "ordinal": ordinal,
+            "first": pairs.start,
+            "count": len(pairs),
+            "state": state,
+        }
 
 
 def request_cancel(db: Database, job_id: str, clock: Clock = utc_now) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import exists, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.jobs.tables import ACTIVE, OPEN, Item, ItemKind, ItemState, Job, JobStatus
 
@@ -46,9 +46,10 @@ def cancel(session: Session, job: Job, now: datetime) -> None:
 def settle(session: Session, job: Job, now: datetime) -> None:
     """Draw the consequences of a change for the rest of the job.
 
-    The last finished shard makes the packing ready, if there is one. A job that has ended, or is
-    about to, drops what no worker has begun. A cancelling one packs the shards that are done, as soon as no item is
-    leased any more, and is then cancelled; at once if there are none.
+    The last finished shard makes the packing ready, and the last packed volume ends the job. A job
+    that has ended, or is about to, drops what no worker has begun. A cancelling one packs the
+    volumes that have a shard which is done, as soon as no item is leased any more, and is then
+    cancelled; at once if there are none.
     """
     of_job = Item.job_id == job.id
     shards = Item.kind == ItemKind.SHARD
@@ -63,14 +64,26 @@ def settle(session: Session, job: Job, now: datetime) -> None:
             )
             if packing.all():
                 job.enter(JobStatus.PACKAGING, now)
+    elif job.status == JobStatus.PACKAGING:
+        if not session.scalar(select(exists().where(of_job, Item.state.in_(OPEN)))):
+            job.enter(JobStatus.SUCCEEDED, now)
     elif job.status == JobStatus.CANCELLING:
         session.execute(update(Item).where(*unbegun, shards).values(state=ItemState.DROPPED))
         if session.scalar(select(exists().where(of_job, Item.state == ItemState.LEASED))):
             return
-        finished = exists().where(of_job, shards, Item.state == ItemState.DONE)
-        if is_wanted(job, ItemKind.PACK) and session.scalar(select(finished)):
+        if is_wanted(job, ItemKind.PACK):
+            shard = aliased(Item)
+            has_pairs = exists().where(
+                shard.job_id == Item.job_id,
+                shard.kind == ItemKind.SHARD,
+                shard.state == ItemState.DONE,
+                shard.first.between(Item.first, Item.first + Item.count - 1),
+            )
             packing = session.scalars(
-                update(Item).where(*unbegun).values(state=ItemState.READY).returning(Item.id)
+                update(Item)
+                .where(*unbegun, has_pairs)
+                .values(state=ItemState.READY)
+                .returning(Item.id)
             )
             if packing.all():
                 return

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
+from app.archive.plan import Plan
 from app.database import Base, UtcDateTime
 
 LONGEST_URL = 2000  # characters
@@ -92,9 +93,9 @@ class Job(Base):
     count: Mapped[int]  # pairs; of an upload, the maps or pairs found good, 0 until it is checked
     shard_pairs: Mapped[int]  # 0 where there are no shards
     max_attempts: Mapped[int]
-    archive_key: Mapped[str | None] = mapped_column(String(200))
-    archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    manifest_sha256: Mapped[str | None] = mapped_column(String(64))  # of an upload, of its index
+    # The zips that are packed, in order: number (from 1), key, pairs, bytes, manifest_sha256 of each.
+    volumes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    index_sha256: Mapped[str | None] = mapped_column(String(64))  # of an upload's pictures
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the finished shards took, summed: {"pairs": 64, "generate": 5.1, ...}, in seconds.
     stage_seconds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
@@ -121,10 +122,19 @@ class Job(Base):
     deliveries: WriteOnlyMapped["Delivery"] = relationship()
 
     @property
+    def plan(self) -> Plan:
+        return Plan.of(self.request, self.shard_pairs)
+
+    @property
     def has_archive(self) -> bool:
         """Whether there is an archive to download: of all pairs, or of a cancelled job's part."""
         ended = self.status in (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
-        return ended and self.archive_key is not None
+        return ended and bool(self.volumes)
+
+    def volume_with(self, index: int) -> dict[str, Any] | None:
+        """The volume that pair ``index`` is in, once that is packed."""
+        number, _ = self.plan.find(index)
+        return next((v for v in self.volumes or () if v["number"] == number), None)
 
     def enter(self, status: JobStatus, now: datetime) -> None:
         """Change the status and note when; an end also says when the job expires.
@@ -193,12 +203,13 @@ class Delivery(Base):
 
 
 class Rate(Base):
-    """What a pair of one model at one resolution costs, averaged over finished shards."""
+    """What a pair of one model, resolution and format costs, averaged over finished shards."""
 
     __tablename__ = "rates"
 
     model: Mapped[str] = mapped_column(String(200), primary_key=True)  # name@version
     resolution: Mapped[int] = mapped_column(primary_key=True)
+    image_format: Mapped[str] = mapped_column(String(20), primary_key=True)
     seconds_per_pair: Mapped[float]
     bytes_per_pair: Mapped[float]
 

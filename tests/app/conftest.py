@@ -81,8 +81,13 @@ class Jobs:
 def result_of(claim: Claim) -> dict[str, Any]:
     """What a worker reports of a finished item."""
     if claim.kind == "pack":
-        key = f"jobs/{claim.job_id}/dataset.zip"
-        return {"archive_key": key, "bytes": 1000, "manifest_sha256": "a" * 64}
+        return {
+            "number": claim.volume,
+            "key": f"jobs/{claim.job_id}/dataset.zip",
+            "pairs": claim.count,
+            "bytes": 1000,
+            "manifest_sha256": "a" * 64,
+        }
     return {
         "segment_key": f"jobs/{claim.job_id}/shards/{claim.ordinal:06d}.segment",
         "index_key": f"jobs/{claim.job_id}/shards/{claim.ordinal:06d}.index",

@@ -1,14 +1,16 @@
 """A worker without networks: it makes plain-coloured pairs and packs real archives of them."""
 
 import io
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
+from app.archive.formats import format_name
 from app.archive.knobs import limits_of
-from app.archive.layout import index_key, pair_names, segment_key
+from app.archive.layout import index_key, segment_key
 from app.archive.pack import discard_segments, pack
-from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.archive.shard import ShardWriter
 from app.deps import Services
 from app.jobs.leases import Claim, claim_next, complete, finished_shards
 from tests.app.packages import manifest
@@ -19,11 +21,11 @@ STAGE_SECONDS = {"generate": 0.4, "encode": 0.1, "upload": 0.02}  # of a shard
 KINDS = ("image", "label", "mask")
 
 
-def picture(index: int, kind: str, side: int = 64) -> bytes:
-    """A PNG whose colour tells which pair and which picture of it this is."""
+def picture(index: int, kind: str, side: int = 64, image_format: str = "png") -> bytes:
+    """A file whose colour tells which pair and which picture of it this is."""
     colour = (index, 0, 0) if kind == "image" else 255 * (index % 2)
     file = io.BytesIO()
-    Image.new("RGB" if kind == "image" else "L", (side, side), colour).save(file, "PNG")
+    Image.new("RGB" if kind == "image" else "L", (side, side), colour).save(file, image_format)
     return file.getvalue()
 
 
@@ -53,34 +55,35 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
         claim.request,
         manifest(),
         claim.package_digest,
+        volume=claim.volume,
     )
-    discard_segments(services.storage, claim.job_id, claim.ordinal)
-    return {
-        "archive_key": archive.key,
-        "bytes": archive.bytes,
-        "manifest_sha256": archive.manifest_sha256,
-    }
+    shards = claim.plan.shards_of_volume(claim.volume)
+    discard_segments(services.storage, claim.job_id, shards)
+    return asdict(archive)
+
+
+def _picture(index: int, kind: str, order: dict[str, Any]) -> bytes:
+    image_format = format_name(order) if kind == "image" else "png"
+    return picture(index, kind, order["resolution"], image_format)
 
 
 def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
     job_id, ordinal = claim.job_id, claim.ordinal
-    records, limits = [], limits_of(claim.request)
+    limits = limits_of(claim.request)
+    noted = {"quality": dict.fromkeys(limits, 0.5), "rejected": dict.fromkeys(limits, 2)}
     with services.storage.write(segment_key(job_id, ordinal)) as file:
-        segment = SegmentWriter(file)
+        shard = ShardWriter(file, claim.request)
         for index in range(claim.first, claim.first + claim.count):
-            names = pair_names(index, claim.request)
-            image, label, mask = (
-                segment.add(name, picture(index, kind, claim.request["resolution"]))
-                for name, kind in zip(names, KINDS, strict=True)
-            )
-            noted = (dict.fromkeys(limits, 0.5), dict.fromkeys(limits, 2)) if limits else ()
-            records.append(PairRecord(index, index, 0.5, image, label, mask, *noted))
+            pictures = (_picture(index, kind, claim.request) for kind in KINDS)
+            facts = {"seed": index, "vessel_share": 0.5, **(noted if limits else {})}
+            shard.add(index, *pictures, **facts)
+        records = shard.finish(ENVIRONMENT)
     with services.storage.write(index_key(job_id, ordinal)) as file:
-        file.write(dump_index(ENVIRONMENT, records))
+        file.write(records)
     return {
         "segment_key": segment_key(job_id, ordinal),
         "index_key": index_key(job_id, ordinal),
-        "bytes": segment.size,
+        "bytes": shard.size,
         "seconds": 0.1 * claim.count,
         "stage_seconds": STAGE_SECONDS,
         "environment": ENVIRONMENT,

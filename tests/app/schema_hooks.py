@@ -9,7 +9,7 @@ from app.problems import IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST
 # Where a request can be wrong though its schema is met, since JSON Schema cannot say what is right:
 # which models there are now, which resolutions the one has that the order names, that shares add up
 # to 1, that a range is not upside down nor a limit missing, what time it is, which URLs are public,
-# and behind which data set a page can begin.
+# behind which data set a page can begin, and which data set has several volumes.
 BEYOND_THE_SCHEMA = {
     "#/model",
     "#/resolution",
@@ -19,6 +19,7 @@ BEYOND_THE_SCHEMA = {
     "#/deadline",
     "#/webhook/url",
     "after",
+    "volume",
 }
 
 schemathesis.serializer.alias("application/zip", "application/octet-stream")

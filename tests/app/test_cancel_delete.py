@@ -154,7 +154,7 @@ def test_what_was_finished_is_packed(db: Database, jobs: Jobs) -> None:
     assert renew(db, packing, 1, clock=jobs.clock) is LeaseState.HELD
     assert jobs.finish(packing)
     job = jobs.row(job_id)
-    assert (job.status, job.archive_bytes) == ("cancelled", 1000)
+    assert (job.status, len(job.volumes or [])) == ("cancelled", 1)
     assert jobs.states(job_id) == ["done", "dropped", "dropped", "done"]
 
 
@@ -172,7 +172,7 @@ def test_a_part_that_cannot_be_packed_is_given_up(db: Database, jobs: Jobs) -> N
         assert jobs.row(job_id).status == "cancelling"
         fail(db, jobs.claim(), "broken", "Broken.", clock=jobs.clock)
     job = jobs.row(job_id)
-    assert (job.status, job.archive_key) == ("cancelled", None)
+    assert (job.status, job.volumes) == ("cancelled", None)
     detail = "The archive could not be packed (tried 3 times). Broken."
     assert job.error == {"code": "broken", "detail": detail}
 

@@ -7,11 +7,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from app.database import Base, Database, migrate, migrations
 from app.jobs.states import lock_job
-from app.jobs.tables import Job
+from app.jobs.tables import Job, Rate
 from app.settings import Settings
 from tests.app.conftest import Jobs
 
@@ -36,7 +36,9 @@ def test_an_archive_of_before_keeps_its_tag(db: Database, jobs: Jobs) -> None:
         command.downgrade(config, "0001")
         (kept,) = connection.execute(text("SELECT archive_sha256 FROM jobs")).one()
         command.upgrade(config, "head")
-    assert kept == jobs.row(job_id).manifest_sha256 == "a" * 64
+    (volume,) = jobs.row(job_id).volumes or []
+    assert kept == volume["manifest_sha256"] == "a" * 64
+    assert (volume["number"], volume["pairs"], volume["bytes"]) == (1, 4, 1000)
 
 
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
@@ -105,3 +107,17 @@ def test_times_come_back_in_utc(db: Database, jobs: Jobs) -> None:
     back = jobs.row(job_id).expired_at
     assert back == tokyo
     assert back is not None and back.tzinfo is UTC
+
+
+def test_rates_of_before_are_those_of_png(db: Database, jobs: Jobs) -> None:
+    jobs.order()
+    jobs.finish_all()
+    config = migrations()
+    with db.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0007")
+        command.upgrade(config, "head")
+    with db.read() as session:
+        (rate,) = session.scalars(select(Rate))
+    assert (rate.model, rate.resolution, rate.image_format) == ("eye@1.0.0", 64, "png")
+    assert rate.bytes_per_pair == 100

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.datasets import service
+from app.datasets import pictures
 from app.datasets.preview import contact_sheet
 from app.deps import Services
 from app.jobs.leases import claim_next, complete
@@ -205,7 +205,7 @@ def test_a_picture_that_moves_into_the_archive_meanwhile_is_found(
 ) -> None:
     job_id = order(4, resolution=64)
     make_items(services, most=1)
-    read_pair, calls = service.read_pair, []
+    read_pair, calls = pictures.read_pair, []
 
     def read_late(*place: object) -> bytes:
         if not calls:
@@ -213,7 +213,7 @@ def test_a_picture_that_moves_into_the_archive_meanwhile_is_found(
             make_items(services)  # packs, and removes the segments
         return read_pair(*place)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(service, "read_pair", read_late)
+    monkeypatch.setattr(pictures, "read_pair", read_late)
     assert api.get(f"/datasets/{job_id}/pairs/2/image").content == picture(2, "image")
     assert calls
 
@@ -258,6 +258,22 @@ def test_a_preview_shows_the_pairs_that_there_are(
     assert [sheet.getpixel((132 * n + 32, 32)) for n in range(4)] == [
         (index, 0, 0) for index in range(4, 8)
     ]
+
+
+@pytest.mark.parametrize(
+    ("image_format", "media_type"), [("jpeg", "image/jpeg"), ("tiff", "image/tiff")]
+)
+def test_photographs_of_other_formats(
+    api: TestClient, services: Services, order: Order, image_format: str, media_type: str
+) -> None:
+    home = f"/datasets/{order(2, resolution=64, image_format=image_format)}"
+    make_items(services)
+    image = api.get(f"{home}/pairs/1/image")
+    assert image.content == picture(1, "image", image_format=image_format)
+    assert image.headers["content-type"] == media_type
+    label = api.get(f"{home}/pairs/1/label")
+    assert (label.content, label.headers["content-type"]) == (picture(1, "label"), "image/png")
+    assert open_png(api.get(f"{home}/preview").content).getpixel((132 + 32, 32))[0] in (0, 1, 2)
 
 
 def test_large_pictures_are_made_smaller() -> None:

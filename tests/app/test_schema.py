@@ -121,8 +121,8 @@ def set_up_jobs(api: httpx2.Client, services: Services) -> tuple[list[str], list
     The items of those that stay unfinished are leased, so that nothing else takes them up.
     """
 
-    def order(count: int = 8) -> str:
-        body = {"count": count, "resolution": 64, "model": "eye"}
+    def order(count: int = 8, **fields: object) -> str:
+        body = {"count": count, "resolution": 64, "model": "eye", **fields}
         response = api.post("/datasets", json=body)
         assert response.status_code == 202, response.text
         return response.json()["id"]
@@ -137,6 +137,11 @@ def set_up_jobs(api: httpx2.Client, services: Services) -> tuple[list[str], list
 
     def succeeded() -> str:
         job_id = order()
+        make_items(services)
+        return job_id
+
+    def in_volumes() -> str:
+        job_id = order(volume_pairs=4)
         make_items(services)
         return job_id
 
@@ -177,7 +182,7 @@ def set_up_jobs(api: httpx2.Client, services: Services) -> tuple[list[str], list
     expired = succeeded(), succeeded()
     later = utc_now() + timedelta(hours=2 * RETENTION_HOURS)
     sweep(services.db, services.storage, lambda: later)
-    ended = (succeeded, deleted, failed, cancelled_at_once, cancelled)
+    ended = (succeeded, in_volumes, deleted, failed, cancelled_at_once, cancelled)
     others = [(bring(), bring()) for bring in (*ended, running, packaging, cancelling, order)]
     states = {job["status"] for job in api.get("/datasets").json()["data"]}
     assert states == set(JobStatus)

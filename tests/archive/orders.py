@@ -7,9 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from app.archive.layout import index_key, pair_names, segment_key
+from app.archive.layout import index_key, segment_key
 from app.archive.pack import PackedArchive, pack
-from app.archive.segment import PairRecord, SegmentWriter, dump_index
+from app.archive.plan import Plan
+from app.archive.shard import ShardWriter
 from app.storage import Storage
 
 ENVIRONMENT = {"torch": "2.13.0", "device": "cpu", "precision": "float32"}
@@ -32,10 +33,16 @@ def order(count: int, **options: Any) -> dict[str, Any]:
 
 
 def png(index: int, which: int) -> bytes:
+    return picture_of(index, which)
+
+
+def picture_of(index: int, which: int, image_format: str = "png") -> bytes:
     noise = random.Random(3 * index + which)
     mode, channels = ("RGB", 3) if which == 0 else ("L", 1)
     file = io.BytesIO()
-    Image.frombytes(mode, (8, 8), noise.randbytes(64 * channels)).save(file, "PNG")
+    Image.frombytes(mode, (8, 8), noise.randbytes(64 * channels)).save(
+        file, image_format if which == 0 else "png"
+    )
     return file.getvalue()
 
 
@@ -48,23 +55,13 @@ def write_shard(
     picture: Callable[[int, int], bytes] = png,
 ) -> None:
     with storage.write(segment_key(job_id, ordinal)) as file:
-        segment = SegmentWriter(file)
-        records = [
-            PairRecord(
-                index,
-                seed=2**62 + index,
-                vessel_share=index / order["count"],
-                **{
-                    which: segment.add(name, picture(index, place))
-                    for place, (which, name) in enumerate(
-                        zip(("image", "label", "mask"), pair_names(index, order), strict=True)
-                    )
-                },
-            )
-            for index in pairs
-        ]
+        shard = ShardWriter(file, order)
+        for index in pairs:
+            facts = {"seed": 2**62 + index, "vessel_share": index / order["count"]}
+            shard.add(index, *(picture(index, place) for place in range(3)), **facts)
+        records = shard.finish(ENVIRONMENT)
     with storage.write(index_key(job_id, ordinal)) as file:
-        file.write(dump_index(ENVIRONMENT, records))
+        file.write(records)
 
 
 def write_shards(
@@ -76,11 +73,11 @@ def write_shards(
     **options: Any,
 ) -> int:
     """Writes all shards of an order; returns their number."""
-    firsts = range(0, count, shard_pairs)
-    for ordinal, first in enumerate(firsts):
-        pairs = range(first, min(first + shard_pairs, count))
-        write_shard(storage, job_id, ordinal, pairs, order(count, **options), picture)
-    return len(firsts)
+    asked = order(count, **options)
+    plan = Plan.of(asked, shard_pairs)
+    for ordinal in range(plan.shards):
+        write_shard(storage, job_id, ordinal, plan.pairs_of_shard(ordinal), asked, picture)
+    return plan.shards
 
 
 def make_archive(
@@ -91,7 +88,20 @@ def make_archive(
     picture: Callable[[int, int], bytes] = png,
     **options: Any,
 ) -> PackedArchive:
+    (archive,) = make_volumes(storage, job_id, count, shard_pairs, picture, **options)
+    return archive
+
+
+def make_volumes(
+    storage: Storage,
+    job_id: str,
+    count: int,
+    shard_pairs: int,
+    picture: Callable[[int, int], bytes] = png,
+    **options: Any,
+) -> list[PackedArchive]:
     shards = write_shards(storage, job_id, count, shard_pairs, picture, **options)
-    return pack(
-        storage, job_id, range(shards), shard_pairs, order(count, **options), PACKAGE, DIGEST
-    )
+    asked = order(count, **options)
+    whole = (storage, job_id, range(shards), shard_pairs, asked, PACKAGE, DIGEST)
+    volumes = range(1, Plan.of(asked, shard_pairs).volumes + 1)
+    return [pack(*whole, volume=volume) for volume in volumes]

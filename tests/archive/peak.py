@@ -5,6 +5,7 @@ A program of its own, because a process's peak never falls again.
 
 import resource
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from app.archive.pack import discard_segments
@@ -31,12 +32,8 @@ def main(count: int, folder: Path) -> None:
         else:
             shards = finished_shards(db, claim.job_id)
             archive = pack(storage, claim.job_id, shards, SHARD_PAIRS, request, PACKAGE, DIGEST)
-            discard_segments(storage, claim.job_id, len(shards))
-            done = {
-                "archive_key": archive.key,
-                "bytes": archive.bytes,
-                "manifest_sha256": archive.manifest_sha256,
-            }
+            discard_segments(storage, claim.job_id, shards)
+            done = asdict(archive)
         assert complete(db, claim, done)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # noqa: T201  its answer
 

@@ -12,7 +12,7 @@ from PIL import Image
 from app.archive.contents import card
 from app.storage import Storage
 from tests.archive.loading import load
-from tests.archive.orders import PACKAGE, make_archive, order, png
+from tests.archive.orders import PACKAGE, make_archive, order, picture_of, png
 
 
 @pytest.fixture
@@ -56,17 +56,37 @@ def head_of(text: str) -> dict:
     ],
 )
 def test_size_category(count: int, category: str) -> None:
-    assert head_of(card(order(count), PACKAGE, {"train": count}))["size_categories"] == [category]
+    assert head_of(card(order(count), PACKAGE, count, ["train"]))["size_categories"] == [category]
 
 
 def test_licence_and_attribution() -> None:
-    text = card(order(3), PACKAGE, {"train": 3})
+    text = card(order(3), PACKAGE, 3, ["train"])
     assert head_of(text)["license"] == "cc-by-4.0"
     assert PACKAGE["training_data"]["attribution"] in text
     assert "Not for diagnosis" in text
 
 
 def test_licence_that_the_hub_does_not_know() -> None:
-    head = head_of(card(order(3), PACKAGE | {"licence": 'In-house: "research only"'}, {"train": 3}))
+    head = head_of(card(order(3), PACKAGE | {"licence": 'In-house: "research only"'}, 3, ["train"]))
     assert head["license"] == "other"
     assert head["license_name"] == 'In-house: "research only"'
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "tiff"])
+def test_other_formats_load_too(
+    storage: Storage, image_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def picture(index: int, which: int) -> bytes:
+        return picture_of(index, which, image_format)
+
+    archive = make_archive(storage, "job", 3, 2, picture, image_format=image_format)
+    with zipfile.ZipFile(io.BytesIO(storage.read(archive.key))) as opened:
+        opened.extractall(tmp_path / "unpacked")
+    pairs = load(tmp_path / "unpacked", "imagefolder", monkeypatch, split="train")
+    assert pairs.num_rows == 3
+    for which, place in (("image", 0), ("label", 1)):
+        expected = np.asarray(Image.open(io.BytesIO(picture(2, place))))
+        np.testing.assert_array_equal(np.asarray(pairs[2][which]), expected)
+    names = {"jpeg": "JPEG (quality 95, 4:4:4)", "tiff": "TIFF (lossless)"}
+    text = (tmp_path / "unpacked" / "README.md").read_text()
+    assert f"the photographs, RGB, 8 bit, {names[image_format]}." in text

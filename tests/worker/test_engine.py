@@ -37,7 +37,7 @@ def test_pairs_are_those_of_the_sampler(
     for index in range(4, 8):
         (pair,) = sampler.sample([pair_seed(7, index)])
         for which in ("image", "label", "mask"):
-            png = read_pair(storage, claim.job_id, 4, index, which, None)
+            png = read_pair(storage, claim.job_id, claim.plan, index, which, None)
             np.testing.assert_array_equal(decode(png), getattr(pair, which))
     assert result["bytes"] == storage.size(result["segment_key"])
     stages = result["stage_seconds"]
@@ -45,10 +45,30 @@ def test_pairs_are_those_of_the_sampler(
     assert all(0 < seconds < result["seconds"] for seconds in stages.values())
 
 
+@pytest.mark.parametrize("image_format", ["jpeg", "tiff"])
+def test_photographs_of_other_formats(
+    claim: Claim, sampler: PairSampler, storage: Storage, image_format: str
+) -> None:
+    (pair,) = sampler.sample([pair_seed(7, 0)])
+    plain = run_shard(claim, sampler, storage, no_report)["environment"]
+    claim = dataclasses.replace(claim, request=claim.request | {"image_format": image_format})
+    environment = run_shard(claim, sampler, storage, no_report)["environment"]
+    image = read_pair(storage, claim.job_id, claim.plan, 0, "image", None)
+    assert Image.open(io.BytesIO(image)).format == image_format.upper()
+    lost = np.abs(decode(image).astype(int) - pair.image).mean()
+    assert lost < 4 if image_format == "jpeg" else lost == 0
+    np.testing.assert_array_equal(
+        decode(read_pair(storage, claim.job_id, claim.plan, 0, "label", None)), pair.label
+    )
+    assert set(environment) - set(plain) == (
+        {"pillow", "jpeg"} if image_format == "jpeg" else set()
+    )
+
+
 def test_index(claim: Claim, sampler: PairSampler, storage: Storage) -> None:
     claim = dataclasses.replace(claim, count=6)  # a full batch and a part of one
     result = run_shard(claim, sampler, storage, no_report)
-    environment, records = read_index(storage.read(result["index_key"]))
+    environment, records, _ = read_index(storage.read(result["index_key"]))
     records = list(records)
     assert environment == result["environment"]
     assert sampler.environment.items() <= environment.items()
@@ -68,6 +88,17 @@ def test_same_bytes_again_and_from_other_shards(
         part = dataclasses.replace(claim, job_id="parts", ordinal=ordinal, first=first, count=count)
         parts += storage.read(run_shard(part, sampler, storage, no_report)["segment_key"])
     assert parts == storage.read(result["segment_key"])
+
+
+def test_pairs_in_a_tar(claim: Claim, sampler: PairSampler, storage: Storage) -> None:
+    claim = dataclasses.replace(claim, request=claim.request | {"layout": "webdataset"}, count=10)
+    result = run_shard(claim, sampler, storage, no_report)
+    (pair,) = sampler.sample([pair_seed(7, 9)])
+    label = read_pair(storage, claim.job_id, claim.plan, 9, "label", None)
+    np.testing.assert_array_equal(decode(label), pair.label)
+    _, records, (tar,) = read_index(storage.read(result["index_key"]))
+    assert len(list(records)) == 10
+    assert (tar.name, tar.end) == ("train/train-000000.tar", result["bytes"])
 
 
 def test_progress(claim: Claim, sampler: PairSampler, storage: Storage) -> None:

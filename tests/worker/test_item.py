@@ -18,7 +18,7 @@ from app.storage import Storage
 from models.package import MANIFEST, VESSEL_WEIGHTS, ModelPackage
 from worker.engine import run_shard
 from worker.failures import BUG
-from worker.item import Worker, shard_number
+from worker.item import Worker
 
 Order = dict[str, Any]
 
@@ -55,13 +55,28 @@ def test_order_from_first_shard_to_archive(
     assert finish(worker) == 4  # three shards and the packing
     job = job_of(db, job_id)
     assert job.status == "succeeded"
-    data = storage.read(job.archive_key)
-    assert len(data) == job.archive_bytes
+    (volume,) = job.volumes
+    data = storage.read(volume["key"])
+    assert len(data) == volume["bytes"]
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
         manifest = json.loads(archive.read("manifest.json"))
     assert manifest["order"] == order["request"]
     assert manifest["environments"] == [job.environment]
+    assert not any(key.endswith(".segment") for key in storage.list())
+
+
+def test_order_in_volumes(worker: Worker, db: Database, storage: Storage, order: Order) -> None:
+    order["request"] |= {"volume_pairs": 5, "image_format": "jpeg"}
+    job_id = create_job(db, **order)
+    assert finish(worker) == 6  # two shards and a packing each
+    job = job_of(db, job_id)
+    assert job.status == "succeeded"
+    for volume, first in zip(job.volumes, (0, 5), strict=True):
+        with zipfile.ZipFile(io.BytesIO(storage.read(volume["key"]))) as archive:
+            assert archive.testzip() is None
+            assert archive.namelist()[0] == f"train/00{volume['number']}/images/00000{first}.jpg"
+            assert "jpeg" in json.loads(archive.read(archive.namelist()[-1]))["environments"][0]
     assert not any(key.endswith(".segment") for key in storage.list())
 
 
@@ -98,7 +113,7 @@ def test_cancelled_job_ends_with_what_was_finished(
     assert finish(worker) == 1
     job = job_of(db, job_id)
     assert job.status == "cancelled"
-    with zipfile.ZipFile(io.BytesIO(storage.read(job.archive_key))) as archive:
+    with zipfile.ZipFile(io.BytesIO(storage.read(job.volumes[0]["key"]))) as archive:
         assert sum(name.startswith("train/images/") for name in archive.namelist()) == 4
 
 
@@ -184,7 +199,7 @@ def test_item_delivered_twice_has_one_effect(
         monkeypatch.undo()
         release(db, claim)
         finish(another)
-        archives.append(storage.read(job_of(db, job_id).archive_key))
+        archives.append(storage.read(job_of(db, job_id).volumes[0]["key"]))
         return run_shard(claim, others[0], storage, lambda pairs: None)
 
     monkeypatch.setattr("worker.item.run_shard", lose_the_lease)
@@ -192,7 +207,7 @@ def test_item_delivered_twice_has_one_effect(
     assert worker.work()
     job = job_of(db, job_id)
     assert (job.status, job.stage_seconds["pairs"]) == ("succeeded", 10)
-    assert archives == [storage.read(job.archive_key)]
+    assert archives == [storage.read(job.volumes[0]["key"])]
     assert not any(key.endswith(".segment") for key in storage.list())
     with db.read() as session:
         assert session.scalar(select(Usage.pairs)) == 10
@@ -216,7 +231,3 @@ def test_item_delivered_after_its_job_was_removed(
     monkeypatch.setattr("worker.item.run_shard", lose_the_lease)
     assert worker.work()
     assert storage.list() == []
-
-
-def test_shard_number(claim: Claim) -> None:
-    assert shard_number(claim) == 3

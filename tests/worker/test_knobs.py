@@ -43,7 +43,7 @@ def made(worker: Worker, db: Database, order: Order, **changes: Any) -> Job:
 
 def opened(storage: Storage, job: Job) -> zipfile.ZipFile:
     assert job.status == "succeeded", job.error
-    return zipfile.ZipFile(io.BytesIO(storage.read(job.archive_key)))
+    return zipfile.ZipFile(io.BytesIO(storage.read(job.volumes[0]["key"])))
 
 
 def usual(sampler: PairSampler, place: int) -> float:
@@ -100,7 +100,8 @@ def test_limits_hold_and_are_told(
     assert f"at least 0.5; {rejected['connected']} turned away" in card
 
     other = made(worker, db, order | {"shard_pairs": 3}, **limits)
-    assert other.manifest_sha256 == job.manifest_sha256
+    digests = [each.volumes[0]["manifest_sha256"] for each in (job, other)]
+    assert digests[0] == digests[1]
 
 
 def test_limits_that_nothing_is_within_fail_the_job_at_once(

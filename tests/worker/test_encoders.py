@@ -1,4 +1,4 @@
-"""The PNG encoder against Pillow's decoder."""
+"""The encoders against Pillow's decoder."""
 
 import io
 from itertools import product
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from worker.jpeg import encode_jpeg
 from worker.png import encode_map, encode_photograph
+from worker.tiff import encode_tiff
 
 SIZES = [(1, 1), (1, 7), (9, 1), (3, 2), (64, 64), (101, 57), (256, 255)]
 FILLS = ["noise", "zeros", "full", "gradient"]
@@ -21,10 +23,10 @@ def picture(shape: tuple[int, ...], fill: str) -> np.ndarray:
     return np.full(shape, 255 if fill == "full" else 0, np.uint8)
 
 
-def decode(png: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(png)) as image:
+def decode(data: bytes, image_format: str = "PNG") -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
         image.load()
-        assert image.format == "PNG"
+        assert image.format == image_format
         assert image.mode in ("L", "RGB")
         return np.asarray(image)
 
@@ -61,3 +63,22 @@ def test_same_pixels_same_bytes() -> None:
 def test_other_arrays_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="need uint8"):
         encode_photograph(pixels)
+
+
+@pytest.mark.parametrize(("size", "fill"), list(product(SIZES, FILLS)))
+def test_tiff_is_lossless(size: tuple[int, int], fill: str) -> None:
+    pixels = picture((*size, 3), fill)
+    np.testing.assert_array_equal(decode(encode_tiff(pixels), "TIFF"), pixels)
+
+
+def test_tiff_of_other_arrays_is_refused() -> None:
+    with pytest.raises(ValueError, match="need uint8"):
+        encode_tiff(np.zeros((4, 4), np.uint8))
+
+
+def test_jpeg_keeps_its_colours_at_full_resolution() -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:, ::2, 0] = 255  # lines of one pixel, which halved colours would smear
+    assert encode_jpeg(pixels) == encode_jpeg(pixels.copy())
+    decoded = decode(encode_jpeg(pixels), "JPEG").astype(int)
+    assert np.abs(decoded - pixels).max() < 40
