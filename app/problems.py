@@ -75,6 +75,12 @@ IDEMPOTENCY_KEY_SPENT = ProblemType(
     "A repeated order is answered with the data set of the first; this one has been deleted. Use a "
     "new key to order it again. Keys are remembered for ever.",
 )
+IN_USE = ProblemType(
+    "in-use",
+    409,
+    "It is in use",
+    "A job that has not ended needs what was to be deleted. Cancel that job first, or wait for its end.",
+)
 EXPIRED = ProblemType(
     "expired",
     410,
@@ -160,6 +166,7 @@ PROBLEM_TYPES = (
     BODY_STALLED,
     NOT_READY,
     IDEMPOTENCY_KEY_SPENT,
+    IN_USE,
     EXPIRED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,

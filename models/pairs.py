@@ -79,7 +79,7 @@ def _read(path: Path, mode: str) -> NDArray[np.uint8]:
         raise PairError(f"{path.name}: not a readable picture ({error})") from error
 
 
-def _square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pad with black to a square, the picture in the middle."""
     h, w = picture.shape[:2]
     side = max(h, w)
@@ -108,14 +108,14 @@ def load_pairs(files: list[PairFiles], size: int) -> PairSet:
         label = np.where(label > (int(label.max()) + int(label.min())) // 2, 255, 0).astype(
             np.uint8
         )
-        photo, label = _square(photo), _square(label)
+        photo, label = pad_to_square(photo), pad_to_square(label)
         try:
-            lit = photo if pair.mask is None else _square(_read(pair.mask, "RGB"))
+            lit = photo if pair.mask is None else pad_to_square(_read(pair.mask, "RGB"))
             fields.append(find_field_of_view(lit))
         except ValueError as error:
             raise PairError(f"{(pair.mask or pair.photo).name}: {error}") from error
-        photos.append(_resample(photo, size))
-        vessels.append(_resample(label, size))
+        photos.append(resample(photo, size))
+        vessels.append(resample(label, size))
     return PairSet(
         names=tuple(pair.photo.name for pair in files),
         photos=torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).contiguous(),
@@ -124,5 +124,5 @@ def load_pairs(files: list[PairFiles], size: int) -> PairSet:
     )
 
 
-def _resample(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resample(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))

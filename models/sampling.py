@@ -15,6 +15,7 @@ from torch import Tensor
 from models.devices import Device
 from models.field_of_view import FieldOfView
 from models.package import Eye, ModelPackage, SamplingConfig
+from models.pairs import pad_to_square, resample
 from models.seeds import pair_seed
 
 Member = TypeVar("Member")
@@ -34,6 +35,9 @@ class Wish:
 
 
 NO_WISH = Wish()
+
+# Share of a pixel from which a given map counts as vessel: what stage two was trained with.
+VESSEL_FROM = 0.35
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,35 @@ class PairSampler:
                 VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), noise.style)
             )
         return maps
+
+    def place_map(
+        self,
+        seed: int,
+        label: NDArray[np.uint8],
+        field: NDArray[np.uint8] | None,
+        wish: Wish = NO_WISH,
+    ) -> VesselMap:
+        """A given map in the place of one that stage one draws; the style is still the seed's.
+
+        label and field: vessels and field of view, uint8 [H, W] of any size, 0 or not. They are padded
+        to a square and resampled by area. Without a field it is a round one in the middle, of the
+        package's mean radius, or larger if vessels lie farther out. What lies outside is cut off.
+        """
+        vessels = self._fit(label) > VESSEL_FROM
+        if field is None:
+            y, x = (places + 0.5 - self.resolution / 2 for places in np.nonzero(vessels))
+            farthest = np.hypot(x, y).max(initial=0) / self.resolution
+            radius = min(0.5, max(self.package.sampling.field_mean[2], float(farthest)))
+            inside = FieldOfView(0.5, 0.5, radius).draw(self.resolution)
+        else:
+            inside = self._fit(field) > 0.5
+        style = self._noise(seed, wish).style
+        return VesselMap(seed, (vessels & inside).astype(np.uint8), inside.astype(np.uint8), style)
+
+    def _fit(self, plane: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The share of each pixel that is not 0, [R, R]."""
+        whole = np.where(plane > 0, 255, 0).astype(np.uint8)
+        return resample(pad_to_square(whole), self.resolution) / 255
 
     def render(self, maps: Sequence[VesselMap]) -> list[Pair]:
         """Stage two: the pairs of 1 to ``batch_size`` maps.

@@ -27,12 +27,14 @@ class LimitsNotMet(Exception):
 @dataclass(frozen=True)
 class Chosen:
     """A pair of the order. Where there are limits, quality: the values of the limited measures;
-    rejected: how many candidates were turned away before it, by measure."""
+    rejected: how many candidates were turned away before it, by measure. Of a given map, map: its
+    name."""
 
     index: int
     pair: Pair
     quality: dict[str, float] | None = None
     rejected: dict[str, int] | None = None
+    map: str | None = None
 
 
 @dataclass(eq=False)

@@ -102,7 +102,7 @@ def run_shard(
     environment = environment_of(sampler, format_name(claim.request))
     segment, index = (key(claim.job_id, claim.ordinal) for key in (segment_key, index_key))
     with storage.write(segment) as file, ShardWriter(file, claim.request) as shard:
-        _write_pairs(claim, sampler, shard, clock, report)
+        _write_pairs(claim, sampler, storage, shard, clock, report)
         written = time.monotonic()
         records = shard.finish(environment)
     with storage.write(index) as file:
@@ -123,6 +123,7 @@ def run_shard(
 def _write_pairs(
     claim: Claim,
     sampler: PairSampler,
+    storage: Storage,
     shard: ShardWriter,
     clock: StageClock,
     report: Callable[[int], None],
@@ -140,6 +141,7 @@ def _write_pairs(
             "vessel_share": pair.vessel_share,
             "quality": chosen.quality,
             "rejected": chosen.rejected,
+            "map": chosen.map,
         }
         with clock.at("upload"):
             shard.add(chosen.index, pair.image, pair.label, pair.mask, **facts)
@@ -147,7 +149,8 @@ def _write_pairs(
     done = 0
     waiting: deque[Future[None]] = deque()
     most_waiting = BATCHES_AHEAD * sampler.batch_size
-    draws = draw_pairs(sampler, claim.request, range(claim.first, claim.first + claim.count))
+    indices = range(claim.first, claim.first + claim.count)
+    draws = draw_pairs(sampler, claim.request, indices, storage)
     with ThreadPoolExecutor(ENCODERS) as encoders, ThreadPoolExecutor(1) as writer:
         while True:
             with clock.at("generate"):

@@ -35,6 +35,7 @@ ORDERED = (
     "eye",
     "vessel_share",
     "minimum_quality",
+    "maps",
 )
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -63,6 +64,7 @@ def metadata_line(record: PairRecord, folder: str = "") -> bytes:
         "seed": record.seed,
         "vessel_share": record.vessel_share,
         **(record.quality or {}),
+        **({} if record.map is None else {"map": record.map}),
     }
     return json.dumps(line).encode() + b"\n"
 
@@ -84,7 +86,7 @@ def manifest_head(
     pairs = sum(splits.values())
     head = {
         "format": FORMAT,
-        "order": {name: order[name] for name in ORDERED if order.get(name) is not None},
+        "order": _shown(order),
         **({} if volume is None else {"volume": volume}),
         "package": {
             "name": package["name"],
@@ -100,10 +102,24 @@ def manifest_head(
     return json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}").encode()
 
 
+def _shown(order: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of the order: what makes it, and not what a job made of it."""
+    shown = {name: order[name] for name in ORDERED if order.get(name) is not None}
+    if maps := shown.get("maps"):
+        # The same maps may be uploaded again, under another id.
+        shown["maps"] = {name: maps[name] for name in ("count", "sha256")}
+    return shown
+
+
 def manifest_file(name: str, sha256: str) -> bytes:
     """A member of the manifest's ``files``."""
     return f'    "{name}": "{sha256}"'.encode()
 
+
+DRAWN = """Both were drawn by
+neural networks: no picture here is of a real eye."""
+DRAWN_FROM_MAPS = """The maps were
+given; a neural network drew the photographs, none of which is of a real eye."""
 
 FOR_DATASETS = """\
 ```python
@@ -200,6 +216,7 @@ def card(
         image, label, mask = pair_names(0, order)
         metadata = f"`{stem_of(0, order)}.json`: index"
         loading = FOR_WEBDATASET.format(extension=image_format.extension)
+    drawn = DRAWN_FROM_MAPS if order.get("maps") else DRAWN
     size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
     title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
     return f"""\
@@ -222,8 +239,7 @@ tags:
 
 # {title}
 
-Each pair is a fundus photograph and the map of exactly the vessels it shows. Both were drawn by
-neural networks: no picture here is of a real eye.
+Each pair is a fundus photograph and the map of exactly the vessels it shows. {drawn}
 
 | | |
 |---|---|

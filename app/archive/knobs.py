@@ -26,6 +26,8 @@ def knob_rows(order: Mapping[str, Any]) -> str:
         rows += f"| Style | one for all photographs, seed {order['style_seed']} |\n"
     if order.get("eye"):
         rows += f"| Eye | {order['eye']} |\n"
+    if maps := order.get("maps"):
+        rows += f"| Vessel maps | {maps['count']} given ones; metadata has each pair's `map` |\n"
     return rows
 
 

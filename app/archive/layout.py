@@ -35,8 +35,11 @@ def split_of(index: int, order: Mapping[str, Any]) -> str:
 
     It depends on index and shares alone, not on the count: a larger order with the same seed keeps
     every pair where it was. And the first n pairs fill each split to its share within a few pairs.
+    Of given maps, all pairs of one map are in one split.
     """
     shares = splits_of(order)
+    if order.get("maps"):
+        index %= order["maps"]["count"]
     place = index * GOLDEN % RANGE
     for name, end in zip(shares, accumulate(shares.values()), strict=True):
         if place < round(end * RANGE):

@@ -48,6 +48,7 @@ class PairRecord:
 
     Of an order with limits, ``quality`` has the limited measures, and ``rejected`` the number of
     candidates turned away before this one, by measure.
+    Of an order of given maps, ``map`` is the name of its map.
     Where the layout has tars, the pictures' entries are their members, placed within the segment.
     """
 
@@ -59,6 +60,7 @@ class PairRecord:
     mask: Entry
     quality: dict[str, float] | None = None
     rejected: dict[str, int] | None = None
+    map: str | None = None
 
     @property
     def entries(self) -> tuple[Entry, Entry, Entry]:

@@ -113,6 +113,14 @@ class Webhook(BaseModel):
     )
 
 
+class GivenMaps(BaseModel):
+    """The maps of an upload."""
+
+    upload: str
+    count: int = Field(description="How many there are.")
+    sha256: str = Field(description="Names the maps: the same if they are uploaded again.")
+
+
 class DatasetOrder(BaseModel):
     """An order. Only ``count`` is required."""
 
@@ -179,6 +187,13 @@ class DatasetOrder(BaseModel):
         description="Only pairs that have at least this; others are drawn again, which takes longer.",
         examples=[{"contrast": 4, "connected": 0.5}],
     )
+    maps: str | None = Field(
+        default=None,
+        max_length=40,
+        description="An upload whose label maps are photographed, in place of drawn ones: pair i shows "
+        "map i, from the first again behind the last. All pairs of one map are in one split.",
+        examples=["up_4fTqk0hXv1yJb2mZsW9a"],
+    )
     deadline: Time | None = Field(
         default=None,
         description="If the job has not ended by then, it is cancelled; what is finished can be "
@@ -205,6 +220,7 @@ class DatasetRequest(BaseModel):
     eye: Eye | None = None
     vessel_share: VesselShare | None = None
     minimum_quality: MinimumQuality | None = None
+    maps: GivenMaps | None = None
 
 
 class Quote(BaseModel):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from datetime import datetime
 from math import ceil
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.knobs import check_eye, check_limits, expected_slowdown
+from app.datasets.maps import given_maps, keep_maps
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
@@ -73,6 +75,12 @@ def place_order(
         _cost(services, model, request).bytes,
     )
     hours = settings.retention_hours
+
+    def check(session: Session, now: datetime) -> None:
+        check_quotas(session, services, caller, request.count, now)
+        if request.maps is not None:
+            keep_maps(session, request.maps.upload, caller)
+
     try:
         job_id = create_job(
             services.db,
@@ -85,7 +93,7 @@ def place_order(
             idempotency=idempotency,
             webhook_url=None if order.webhook is None else order.webhook.url,
             deadline=order.deadline,
-            check=lambda session, now: check_quotas(session, services, caller, request.count, now),
+            check=check,
             clock=services.clock,
         )
     except (IntegrityError, QuotaError):
@@ -243,6 +251,7 @@ def _resolve(
         eye=order.eye,
         vessel_share=order.vessel_share,
         minimum_quality=order.minimum_quality,
+        maps=given_maps(services, caller, order),
     )
     check_limits(request.model_dump(exclude_none=True), model)
     return model, request

@@ -173,7 +173,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         if item.kind == ItemKind.SHARD:
             job.environment = job.environment or result["environment"]
             job.stage_seconds = add_stages(job.stage_seconds, item.count, result["stage_seconds"])
-            if "rejected" not in result:  # what was turned away took time too
+            # What was turned away took time too, and given maps take less than drawn ones.
+            if "rejected" not in result and not job.request.get("maps"):
                 record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif item.kind == ItemKind.CHECK and is_wanted(job, item.kind):

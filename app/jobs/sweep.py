@@ -13,6 +13,7 @@ from app.database import Database
 from app.jobs.leases import note_failure
 from app.jobs.states import cancel, lock_job, settle
 from app.jobs.tables import ACTIVE, ENDED, Item, ItemState, Job, JobStatus
+from app.jobs.uses import in_use
 from app.storage import Storage, job_prefix
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
     for job_id in _ids(db, select(Job.id).where(begun, idle)):
         report.settled += _settle(db, job_id, clock)
     outlived = Job.status.in_(ENDED - {JobStatus.EXPIRED}) & (Job.expires_at < clock())
-    for job_id in _ids(db, select(Job.id).where(outlived, Job.deleted_at.is_(None))):
+    for job_id in _ids(db, select(Job.id).where(outlived, Job.deleted_at.is_(None), ~in_use())):
         report.outlived += _expire(db, job_id, clock)
     gone = Job.deleted_at.is_not(None) | (Job.status == JobStatus.EXPIRED)
     unused = Job.purged_at.is_(None) & ~_has_item(ItemState.LEASED)

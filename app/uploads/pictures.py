@@ -113,6 +113,11 @@ def read_picture(storage: Storage, upload_id: str, number: int, which: Which) ->
     entry: Entry | None = getattr(read_record(storage, upload_id, number), which)
     if entry is None:
         raise NoSuchPicture(f"picture {number} of {upload_id} has no {which}")
+    return read_entry(storage, upload_id, entry)
+
+
+def read_entry(storage: Storage, upload_id: str, entry: Entry) -> bytes:
+    """The PNG of a record's entry."""
     return storage.read(segment_key(upload_id), entry.data_offset, entry.size)
 
 

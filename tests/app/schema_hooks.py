@@ -17,6 +17,7 @@ BEYOND_THE_SCHEMA = {
     "#/vessel_share",
     "#/minimum_quality",
     "#/deadline",
+    "#/maps",
     "#/webhook/url",
     "after",
     "volume",

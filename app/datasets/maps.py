@@ -1,0 +1,49 @@
+"""Orders that render uploaded maps."""
+
+from sqlalchemy.orm import Session
+
+from app.access.caller import Caller
+from app.access.jobs import find_job
+from app.datasets.schemas import DatasetOrder, GivenMaps
+from app.deps import Services
+from app.errors import invalid_field
+from app.jobs.states import lock_job
+from app.jobs.tables import Job, JobKind, JobStatus
+
+OF_DRAWN_MAPS = ("eye", "vessel_share", "minimum_quality")
+
+
+def given_maps(services: Services, caller: Caller, order: DatasetOrder) -> GivenMaps | None:
+    """The maps that the order names, if it names any.
+
+    Raises:
+        ProblemError: they cannot be had, or the order asks for what only drawn maps can be.
+    """
+    if order.maps is None:
+        return None
+    for field in OF_DRAWN_MAPS:
+        if getattr(order, field) is not None:
+            raise invalid_field(field, "Given maps are taken as they are: leave this out.")
+    with services.db.read() as session:
+        upload = _find(session, order.maps, caller)
+    assert upload.index_sha256 is not None
+    return GivenMaps(upload=upload.id, count=upload.count, sha256=upload.index_sha256)
+
+
+def keep_maps(session: Session, upload_id: str, caller: Caller) -> None:
+    """Lock the upload until the transaction ends, in which an order is stored that needs it.
+
+    Raises:
+        ProblemError: it has gone in the meantime.
+    """
+    lock_job(session, upload_id)
+    _find(session, upload_id, caller)
+
+
+def _find(session: Session, upload_id: str, caller: Caller) -> Job:
+    upload = find_job(session, JobKind.UPLOAD, upload_id, caller)
+    if upload is None or upload.deleted_at is not None:
+        raise invalid_field("maps", f"There is no upload {upload_id!r}.")
+    if upload.status != JobStatus.SUCCEEDED:
+        raise invalid_field("maps", f"The upload has no maps: its job is {upload.status}.")
+    return upload
