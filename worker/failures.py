@@ -7,6 +7,7 @@ import torch
 
 from app.archive.pack import ArchiveError
 from app.storage import StorageKeyError, StorageUnavailableError
+from app.uploads.pictures import NoSuchPicture
 from models.selection import LimitsNotMet
 from worker.model_cache import ModelUnavailable
 
@@ -34,6 +35,12 @@ def explain(error: Exception) -> Failure:
             )
         case ModelUnavailable():
             return Failure(error.code, str(error))
+        case NoSuchPicture():
+            return Failure(
+                "maps_missing",
+                "The uploaded maps are no longer there. Upload them again and order.",
+                final=True,
+            )
         case ArchiveError() | StorageKeyError():
             return Failure(
                 "parts_missing",

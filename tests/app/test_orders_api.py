@@ -50,6 +50,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "eye": None,
         "vessel_share": None,
         "minimum_quality": None,
+        "maps": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
@@ -80,7 +81,7 @@ def test_an_order_may_name_everything(api: TestClient) -> None:
     order |= {"vessel_share": {"min": 0.1, "max": 0.2}}
     order |= {"minimum_quality": {"contrast": 4.0, "connected": 0.5}}
     job = api.post("/datasets", json=order).json()
-    assert job["request"] == {**order, "model": "eye@1.0.0"}
+    assert job["request"] == {**order, "model": "eye@1.0.0", "maps": None}
 
 
 def test_the_row_holds_what_the_order_was_made_with(
@@ -263,6 +264,7 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "eye": None,
             "vessel_share": None,
             "minimum_quality": None,
+            "maps": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,
