@@ -124,7 +124,7 @@ def test_over_http(api: TestClient, services: Services, order: Order) -> None:
     make_items(services)
     job = api.get(home).json()
     assert job["request"]["volume_pairs"] == 4
-    assert job["progress"] == {"requested": 10, "generated": 10, "packaged": 10}
+    assert job["progress"] == {"requested": 10, "generated": 10, "packaged": 10, "rejected": None}
     archive = job["archive"]
     assert archive["manifest_sha256"] is job["links"]["download"] is None
     assert [volume["pairs"] for volume in archive["volumes"]] == [4, 4, 2]
@@ -191,7 +191,7 @@ def test_a_cancelled_job(api: TestClient, services: Services, order: Order) -> N
     job = api.get(home).json()
     (volume,) = job["archive"]["volumes"]
     assert (job["status"], volume["number"], volume["pairs"]) == ("cancelled", 2, 4)
-    assert job["progress"] == {"requested": 12, "generated": 4, "packaged": 4}
+    assert job["progress"] == {"requested": 12, "generated": 4, "packaged": 4, "rejected": None}
     assert api.head(job["links"]["download"]).headers["content-length"] == str(volume["bytes"])
     problem(api.get(f"{home}/download?volume=1"), 404)
 
