@@ -21,11 +21,11 @@ def given_maps(services: Services, caller: Caller, order: DatasetOrder) -> Given
     """
     if order.maps is None:
         return None
+    with services.db.read() as session:
+        upload = _find(session, order.maps, caller)
     for field in OF_DRAWN_MAPS:
         if getattr(order, field) is not None:
             raise invalid_field(field, "Given maps are taken as they are: leave this out.")
-    with services.db.read() as session:
-        upload = _find(session, order.maps, caller)
     assert upload.index_sha256 is not None
     return GivenMaps(upload=upload.id, count=upload.count, sha256=upload.index_sha256)
 

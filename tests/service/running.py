@@ -83,6 +83,11 @@ class RunningService:
         wait_until(made)
 
 
+def digest(job: Job) -> str:
+    """Stands for all bytes of the job's archive."""
+    return job["archive"]["manifest_sha256"]
+
+
 def is_alive(pid: int) -> bool:
     """Whether the process runs (one that only waits for its parent to notice does not)."""
     try:
