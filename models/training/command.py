@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from models.devices import Device, keep_freed_memory
 from models.pairs import PairError, find_pairs, load_pairs
 from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError
+from models.training.divergence import Diverged
+from models.training.journal import Journal
+from models.training.loop import Progress, Stopped, checkpoint_path, train
 from models.training.packaging import Identity, package_run
-from models.training.run import Run, train
+from models.training.run import Run
 from models.training.stage_one import StageOne, StageOneSettings
 from models.training.stage_two import StageTwo, StageTwoSettings
 from models.translator import TranslatorConfig
@@ -64,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     try:
         finished = run_stages(options)
-    except (PairError, CheckpointError, ValueError) as error:
+    except (PairError, CheckpointError, Diverged, ValueError) as error:
         sys.exit(f"error: {error}")
     if not finished:
         print("stopped and saved: the same command goes on from here", file=sys.stderr)
@@ -100,15 +108,47 @@ def run_stages(options: argparse.Namespace) -> bool:
         options.seed,
     )
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
-    if not all(train(run, options.run) for run in runs):
-        return False
+    with _stop_on_signals() as stopped:
+        if not all(_train_watched(run, options.run, stopped) for run in runs):
+            return False
     if options.package:
         for run in {one, two} - set(runs):
-            run.load(options.run / f"{run.stage}.safetensors")
+            run.load(checkpoint_path(options.run, run.stage))
         name = options.name or options.package.name
         identity = Identity(name, options.version, about)
         package_run(one, two, pairs, identity, options.package)
     return True
+
+
+def _train_watched(run: Run, folder: Path, stopped: threading.Event) -> bool:
+    """Train a stage with a journal and a progress bar; whether its budget is spent."""
+    form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+    with tqdm(total=100.0, desc=run.stage, bar_format=form) as bar:
+
+        def report(now: Progress) -> None:
+            bar.n = 100 * now.share
+            rate, left = now.images_per_second, now.seconds_left / 60
+            bar.set_postfix_str(f"{now.images} images, {rate:.1f}/s, {left:.0f} min left")
+            if stopped.is_set():
+                raise Stopped
+
+        return train(run, folder, report=report, recorders=[Journal(folder, run.stage)])
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a run ends after a step and saves."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def read_about(path: Path | None) -> dict[str, str]:

@@ -31,7 +31,7 @@ from models.package import MANIFEST, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
 from models.sampling import Pair, PairSampler, pair_seed
 from models.training.card import write_card
-from models.training.journal import save_sheet
+from models.training.journal import contact_sheet
 from models.training.stage_one import StageOne
 from models.training.stage_two import StageTwo
 
@@ -177,4 +177,4 @@ def save_samples(drawn: Sequence[Pair], path: Path) -> None:
     for pair in drawn:
         pictures += [pair.image, np.repeat(pair.label[:, :, None], 3, axis=2)]
     tensor = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    save_sheet(tensor, 6, path)
+    contact_sheet(tensor, 6).save(path)

@@ -129,8 +129,7 @@ class StageOne(Run):
         maps = augment_some(maps.float(), self.strength.probability, self.random)
         return self.discriminator(maps, fade).float()
 
-    def step(self) -> dict[str, float]:
-        """One update of each network; returns the values to log."""
+    def update(self) -> tuple[int, dict[str, float]]:
         resolution, fade = self.schedule()
         count = self.batch(resolution)
         # Learning slows down at the end, so that the last averages are of like weights.
@@ -143,9 +142,8 @@ class StageOne(Run):
         values = self._update_discriminator(real, fake.detach(), fade)
         values |= self._update_generator(real, fake, fade)
         average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
-        self.steps += 1
-        self.budget.spend(count)
-        return {**values, "resolution": resolution, "augmentation": self.strength.probability}
+        values |= {"resolution": resolution, "augmentation": self.strength.probability}
+        return count, values
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         with self.device.autocast():

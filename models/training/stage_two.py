@@ -96,8 +96,7 @@ class StageTwo(Run):
         photos = change_light(stacks[:, :3] - 1, self.random)
         return (photos + 1) * field - 1, vessels, field
 
-    def step(self) -> dict[str, float]:
-        """One update of each network; returns the values to log."""
+    def update(self) -> tuple[int, dict[str, float]]:
         # Constant for the first half, then down to zero, as in pix2pixHD.
         rate = self.settings.learning_rate * min(1.0, max(0.02, 2 * (1 - self.budget.progress)))
         for name in self.optimisers:
@@ -137,9 +136,7 @@ class StageTwo(Run):
         self.optimisers["painters"].step()
         self.discriminator.requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
-        self.steps += 1
-        self.budget.spend(count)
-        return {**values, "translator loss": adversarial.item()}
+        return count, {**values, "translator loss": adversarial.item()}
 
     def _update_discriminator(
         self, photos: Tensor, vessels: Tensor, field: Tensor, fake: Tensor
