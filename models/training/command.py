@@ -10,32 +10,31 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from models.devices import Device, keep_freed_memory
 from models.pairs import PairError, find_pairs, load_pairs
-from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError
 from models.training.divergence import Diverged
 from models.training.journal import Journal
 from models.training.loop import Progress, Stopped, checkpoint_path, train
 from models.training.packaging import Identity, package_run
 from models.training.run import Run
-from models.training.stage_one import StageOne, StageOneSettings
-from models.training.stage_two import StageTwo, StageTwoSettings
-from models.translator import TranslatorConfig
-from models.vessel_gan import VesselConfig
-
-# Share of a pixel from which it counts as vessel. At a half, vessels thinner than a pixel vanish;
-# much lower, they grow fat. At 0.35 the vessel share at 256 px is that of the full-size label.
-THRESHOLD = 0.35
+from models.training.settings import SettingsError, StageOneSettings, StageTwoSettings
+from models.training.stages import make_stages
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    options = argparse.ArgumentParser(prog="python -m models.training", description=__doc__)
+    options = argparse.ArgumentParser(
+        prog="python -m models.training",
+        description=__doc__,
+        epilog=explain_settings(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = options.add_argument
     add(
         "--pairs",
@@ -52,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     add("--threads", type=int, help="CPU threads (all)")
     add("--seed", type=int, default=0)
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="STAGE.NAME=VALUE",
+        help="a hyper-parameter, one of those below; may be given again and again",
+    )
     add(
         "--package",
         type=Path,
@@ -89,23 +95,14 @@ def run_stages(options: argparse.Namespace) -> bool:
     pairs = load_pairs(find_pairs(options.pairs, options.first), size=2 * options.resolution)
     options.run.mkdir(parents=True, exist_ok=True)
 
-    one = StageOne(
-        pairs,
-        VesselConfig.for_resolution(options.resolution),
-        StageOneSettings(),
-        Budget(minutes=options.minutes, images=options.images),
-        device,
-        options.seed,
-    )
-    two = StageTwo(
+    one, two = make_stages(
         pairs,
         options.resolution,
-        THRESHOLD,
-        TranslatorConfig(),
-        StageTwoSettings(),
-        Budget(minutes=options.minutes, images=options.images),
         device,
-        options.seed,
+        minutes=options.minutes,
+        images=options.images,
+        seed=options.seed,
+        settings=read_settings(options.set),
     )
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
     with _stop_on_signals() as stopped:
@@ -149,6 +146,36 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def read_settings(given: list[str]) -> dict[str, dict[str, Any]]:
+    """``["vessel.batch=16"]`` -> ``{"vessel": {"batch": 16}}``.
+
+    Raises:
+        SettingsError: if one is not of this form.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        stage, _, field = name.partition(".")
+        try:
+            settings.setdefault(stage, {})[field] = json.loads(value)
+        except ValueError as error:
+            raise SettingsError(f"{text}: expected STAGE.NAME=NUMBER") from error
+    return settings
+
+
+def explain_settings() -> str:
+    """A line for each hyper-parameter: default (on a GPU), bounds, meaning."""
+    lines = ["hyper-parameters (default, on a GPU if another; least to most):"]
+    for kind in (StageOneSettings, StageTwoSettings):
+        for cpu, gpu in zip(kind.describe(gpu=False), kind.describe(gpu=True), strict=True):
+            default = f"{cpu['default']:g}"
+            if gpu["default"] != cpu["default"]:
+                default += f", GPU {gpu['default']:g}"
+            bounds = f"{cpu['least']:g} to {cpu['most']:g}"
+            lines.append(f"  {kind.stage}.{cpu['name']} ({default}; {bounds}): {cpu['meaning']}")
+    return "\n".join(lines)
 
 
 def read_about(path: Path | None) -> dict[str, str]:

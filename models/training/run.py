@@ -13,6 +13,7 @@ from models.devices import Device
 from models.training.budget import Budget
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.divergence import refuse_values, refuse_weights
+from models.training.settings import Settings
 
 
 class Run(ABC):
@@ -20,6 +21,7 @@ class Run(ABC):
 
     stage: str  # names the files it leaves
     sheet_columns: int
+    settings: Settings
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
 

@@ -9,8 +9,9 @@ from models.pairs import find_pairs, load_pairs
 from models.training.budget import Budget
 from models.training.journal import Journal
 from models.training.loop import train
-from models.training.stage_one import StageOne, StageOneSettings
-from models.training.stage_two import StageTwo, StageTwoSettings
+from models.training.settings import StageOneSettings, StageTwoSettings
+from models.training.stage_one import StageOne
+from models.training.stage_two import StageTwo
 from models.translator import TranslatorConfig
 from models.vessel_gan import VesselConfig
 
@@ -26,7 +27,7 @@ def stage_two(pairs, images=32, seed=0):
     config = TranslatorConfig((4, 8), blocks=1, style=4)
     device = Device.choose("cpu")
     budget = Budget(images=images)
-    return StageTwo(pairs, 64, 0.35, config, StageTwoSettings(), budget, device, seed)
+    return StageTwo(pairs, 64, config, StageTwoSettings(), budget, device, seed)
 
 
 def weights(run):

@@ -66,11 +66,14 @@ def test_the_command_trains_both_stages_and_writes_a_package(pair_folder, tmp_pa
     package = tmp_path / "own-64"
     main(
         f"--pairs {pair_folder} --run {tmp_path / 'run'} --resolution 64 --images 16 --threads 1 "
-        f"--device cpu --package {package}".split()
+        f"--device cpu --package {package} --set photo.width=0.5 --set vessel.latent=16".split()
     )
     assert "package.json" in capsys.readouterr().out
     loaded = load_package(package)
     assert (loaded.name, loaded.version, loaded.resolution) == ("own-64", "1.0.0", 64)
+    training = loaded.manifest["training"]
+    assert training["photo"]["settings"]["width"] == 0.5
+    assert training["vessel"]["settings"]["latent"] == loaded.vessel_config.latent == 16
     assert loaded.manifest["training_data"]["images"][0] == "eye_00.png"
     pair = PairSampler(loaded, "cpu").sample([pair_seed(0, 0)])[0]
     assert pair.image.shape == (64, 64, 3)
@@ -108,6 +111,8 @@ def test_the_command_stops_on_a_signal_and_goes_on_later(pair_folder, tmp_path):
         ("--images 0", "greater than zero"),
         ("--images 8 --first 50", "6 photographs found, 50 wanted"),
         ("--images 8 --about nowhere.json", "nowhere.json"),
+        ("--images 8 --set vessel.batch=2", r"vessel\.batch: 2, must be a whole number within 4"),
+        ("--images 8 --set photos.batch=2", "photos: no such stage"),
     ],
 )
 def test_bad_options_end_in_one_line(pair_folder, tmp_path, options, words):
