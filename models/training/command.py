@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from models.devices import Device, keep_freed_memory
+from models.package import load_package
 from models.pairs import PairError, find_pairs, load_pairs
 from models.training.checkpoint import CheckpointError
 from models.training.divergence import Diverged
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help="folder with images/ and labels/ (masks/ optional)",
     )
+    add("--from-package", type=Path, metavar="FOLDER", help="a model package to start from")
     add("--first", type=int, help="train on the first N pairs in name order (all)")
     add("--run", type=Path, required=True, help="folder for checkpoints, curves and sample sheets")
     add("--stage", choices=["vessel", "photo", "both"], default="both")
@@ -91,6 +93,7 @@ def run_stages(options: argparse.Namespace) -> bool:
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
+    package = load_package(options.from_package) if options.from_package else None
     device = Device.choose(options.device)
     pairs = load_pairs(find_pairs(options.pairs, options.first), size=2 * options.resolution)
     options.run.mkdir(parents=True, exist_ok=True)
@@ -103,6 +106,7 @@ def run_stages(options: argparse.Namespace) -> bool:
         images=options.images,
         seed=options.seed,
         settings=read_settings(options.set),
+        package=package,
     )
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
     with _stop_on_signals() as stopped:
@@ -110,7 +114,9 @@ def run_stages(options: argparse.Namespace) -> bool:
             return False
     if options.package:
         for run in {one, two} - set(runs):
-            run.load(checkpoint_path(options.run, run.stage))
+            checkpoint = checkpoint_path(options.run, run.stage)
+            if checkpoint.exists() or not run.complete:
+                run.load(checkpoint)
         name = options.name or options.package.name
         identity = Identity(name, options.version, about)
         package_run(one, two, pairs, identity, options.package)
