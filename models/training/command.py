@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from models.package import load_package
 from models.pairs import PairError, find_pairs, load_pairs
 from models.training.checkpoint import CheckpointError
 from models.training.divergence import Diverged
+from models.training.events import Events
 from models.training.journal import Journal
-from models.training.loop import Progress, Stopped, checkpoint_path, train
+from models.training.loop import Progress, Recorder, Stopped, checkpoint_path, train
 from models.training.packaging import Identity, package_run
 from models.training.run import Run
 from models.training.settings import SettingsError, StageOneSettings, StageTwoSettings
@@ -59,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="STAGE.NAME=VALUE",
         help="a hyper-parameter, one of those below; may be given again and again",
+    )
+    add(
+        "--tensorboard", action="store_true", help="event files for TensorBoard, in RUN/tensorboard"
     )
     add(
         "--package",
@@ -110,7 +114,7 @@ def run_stages(options: argparse.Namespace) -> bool:
     )
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
     with _stop_on_signals() as stopped:
-        if not all(_train_watched(run, options.run, stopped) for run in runs):
+        if not all(_train_watched(run, options, stopped) for run in runs):
             return False
     if options.package:
         for run in {one, two} - set(runs):
@@ -123,10 +127,15 @@ def run_stages(options: argparse.Namespace) -> bool:
     return True
 
 
-def _train_watched(run: Run, folder: Path, stopped: threading.Event) -> bool:
+def _train_watched(run: Run, options: argparse.Namespace, stopped: threading.Event) -> bool:
     """Train a stage with a journal and a progress bar; whether its budget is spent."""
     form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
-    with tqdm(total=100.0, desc=run.stage, bar_format=form) as bar:
+    recorders: list[Recorder] = [Journal(options.run, run.stage)]
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=100.0, desc=run.stage, bar_format=form))
+        if options.tensorboard:
+            events = Events(options.run / "tensorboard", run.stage)
+            recorders.append(stack.enter_context(events))
 
         def report(now: Progress) -> None:
             bar.n = 100 * now.share
@@ -135,7 +144,7 @@ def _train_watched(run: Run, folder: Path, stopped: threading.Event) -> bool:
             if stopped.is_set():
                 raise Stopped
 
-        return train(run, folder, report=report, recorders=[Journal(folder, run.stage)])
+        return train(run, options.run, report=report, recorders=recorders)
 
 
 @contextmanager
