@@ -36,7 +36,7 @@ class Wish:
 
 NO_WISH = Wish()
 
-# Share of a pixel from which a given map counts as vessel: what stage two was trained with.
+# Share of a pixel from which a given map counts as vessel: the default of stage two's training.
 VESSEL_FROM = 0.35
 
 

@@ -31,6 +31,7 @@ def write_card(path: Path, facts: Mapping[str, Any], eye: Eye | None) -> None:
     nearest, contrast = metrics["nearest_training_map_overlap"], metrics["vessel_contrast"]
     budget = "; ".join(
         f"stage {stage}: {spent['images']:,} images in {spent['minutes']} minutes"
+        + (f", started from {spent['from']['model']}" if spent["from"] else "")
         for stage, spent in training.items()
     )
     path.write_text(
@@ -68,9 +69,9 @@ more than 2 levels in {metrics["share_with_dark_vessels"]:.0%} of the pairs.
 {_about(eye)}
 ## Use and limits
 
-For training and testing vessel segmentation. Not for diagnosis, and not a stand-in for patients: 20
-photographs of one camera are what these networks have seen, so pathology, other cameras and rare
-anatomy are missing. Whether a segmenter gains from these pairs must be tried on real ones.
+For training and testing vessel segmentation. Not for diagnosis, and not a stand-in for patients:
+{len(data["images"])} photographs are what these networks have seen, so pathology, cameras and rare anatomy that
+those do not show are missing. Whether a segmenter gains from these pairs must be tried on real ones.
 """
     )
 

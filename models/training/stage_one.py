@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,39 +11,32 @@ from torch import Tensor, nn
 
 from models.augment import (
     ANATOMICAL,
+    DISCRIMINATOR,
     AdaptiveStrength,
-    augment_some,
     mirrors_to_one_eye,
     move,
     random_affine,
+    random_affine_for_some,
     random_bend,
 )
 from models.devices import Device
 from models.losses import discriminator_loss, generator_loss, r1_penalty, spread_loss
+from models.package import ModelPackage
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
+from models.training.divergence import Diverged
 from models.training.run import Run
+from models.training.settings import SettingsError, StageOneSettings
+from models.training.team import ALONE, Team
+from models.training.transfer import Origin, shared_resolution, take_over_vessel
 from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
 # is settled by 64 pixels.
 SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 20, 1024: 20}
-FADE = 0.3  # share of a resolution's time in which it fades in
-R1_EVERY = 8
 
-
-@dataclass(frozen=True)
-class StageOneSettings:
-    """Hyper-parameters of stage one; the defaults were found on 20 maps of 256 pixels."""
-
-    learning_rate: float = 2e-3
-    r1_per_pixel: float = 5e-5  # R1 gamma a pixel: 0.05 at 32 px, 3.3 at 256 px (arXiv 2006.06676)
-    r1_smallest: int = 32  # below this resolution, gamma is that of this resolution
-    spread: float = 3.0  # weight of the spread loss
-    average_images: float = 1000.0  # half-life of the weight average, in images
-    batch: int = 8
-    largest_batch_at: int = 128  # above this resolution the batch is halved with each doubling
+DEVIATION_GROUP = 4  # samples in a group of the minibatch deviation, which no process may split
 
 
 class StageOne(Run):
@@ -53,6 +45,7 @@ class StageOne(Run):
 
     stage = "vessel"
     sheet_columns = 8
+    settings: StageOneSettings
 
     def __init__(
         self,
@@ -62,12 +55,21 @@ class StageOne(Run):
         budget: Budget,
         device: Device,
         seed: int = 0,
+        team: Team = ALONE,
     ):
-        super().__init__(budget, device, seed)
+        super().__init__(budget, device, seed, team)
         self.config, self.settings = config, settings
+        for resolution in config.resolutions:
+            if team.size > 1 and self.batch(resolution) % (DEVIATION_GROUP * team.size):
+                raise SettingsError(
+                    f"vessel.batch: {self.batch(resolution)} at {resolution} px cannot be shared by "
+                    f"{team.size} processes: batch and smallest_batch must be multiples of "
+                    f"{DEVIATION_GROUP * team.size}"
+                )
         self.generator = device.place(VesselGenerator(config))
         self.discriminator = device.place(VesselDiscriminator(config))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.first_resolution = config.resolutions[0]
         rate, betas = settings.learning_rate, (0.0, 0.99)
         self.optimisers = {
             "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
@@ -78,7 +80,14 @@ class StageOne(Run):
             "discriminator": self.discriminator,
             "average": self.average,
         }
-        self.strength = AdaptiveStrength()
+        self.collapsed_images = 0  # since drawings last varied enough
+        self.strength = AdaptiveStrength(
+            probability=min(max(0.5, settings.augmentation_least), settings.augmentation_most),
+            target=settings.augmentation_target,
+            images_to_one=settings.augmentation_images,
+            least=settings.augmentation_least,
+            most=settings.augmentation_most,
+        )
         maps = pairs.vessels.float().to(device.name) / 127.5 - 1
         mirrored = mirrors_to_one_eye(maps.cpu()).to(device.name)
         maps = torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
@@ -91,28 +100,45 @@ class StageOne(Run):
             16, config.latent, generator=torch.Generator().manual_seed(1)
         )
 
+    def start_from(self, package: ModelPackage) -> None:
+        """Take over the package's generator, up to the largest resolution that both have.
+
+        The schedule begins there, with a discriminator that has learned nothing yet.
+
+        Raises:
+            TransferError: if the networks have nothing in common.
+        """
+        self.first_resolution = shared_resolution(self.config, package.vessel_config)
+        weights = package.vessel_generator()
+        for network in (self.generator, self.average):
+            take_over_vessel(network, weights, self.first_resolution)
+        self.origin = Origin.of(package)
+
     def schedule(self) -> tuple[int, float]:
         """Resolution and fade for the budget spent so far."""
-        shares = [SHARES[r] for r in self.config.resolutions]
+        resolutions = [r for r in self.config.resolutions if r >= self.first_resolution]
+        shares = [SHARES[r] for r in resolutions]
         place = self.budget.progress * sum(shares)
-        for resolution, share in zip(self.config.resolutions, shares, strict=True):
+        for resolution, share in zip(resolutions, shares, strict=True):
             if place < share or resolution == self.config.resolution:
-                fade = min(1.0, place / share / FADE)
-                return resolution, 1.0 if resolution == 4 else fade
+                fade = min(1.0, place / share / self.settings.fade)
+                return resolution, 1.0 if resolution == self.first_resolution else fade
             place -= share
         raise AssertionError("the last resolution always returns")
 
     def batch(self, resolution: int) -> int:
         """Maps in a batch; smaller where one map is dear."""
-        halvings = max(0, resolution // self.settings.largest_batch_at).bit_length() - 1
-        return max(4, self.settings.batch >> max(0, halvings)) * self.device.batch_factor
+        settings = self.settings
+        halvings = max(1, resolution // settings.largest_batch_at).bit_length() - 1
+        return min(settings.batch, max(settings.smallest_batch, settings.batch >> halvings))
 
     def _real(self, count: int, resolution: int, fade: float) -> Tensor:
         maps = self.maps[resolution]
-        chosen = torch.randint(len(maps), (count,), generator=self.random)
+        share = self.team.share
+        chosen = share(torch.randint(len(maps), (count,), generator=self.random))
         maps = maps[chosen.to(maps.device)]
-        affine = random_affine(count, ANATOMICAL, self.random)
-        bend = random_bend(count, ANATOMICAL, self.random)
+        affine = share(random_affine(count, ANATOMICAL, self.random))
+        bend = share(random_bend(count, ANATOMICAL, self.random))
         maps = move(maps, affine, outside=-1.0, bend=bend)
         maps = F.avg_pool2d(maps, 2)
         if fade < 1.0 and resolution > 4:
@@ -122,20 +148,25 @@ class StageOne(Run):
         return maps
 
     def _fake(self, count: int, resolution: int, fade: float) -> Tensor:
-        noise = torch.randn(count, self.config.latent, generator=self.random)
+        noise = self.team.share(torch.randn(count, self.config.latent, generator=self.random))
         return self.generator(noise.to(self.device.name), resolution, fade)
 
     def _score(self, maps: Tensor, fade: float) -> Tensor:
-        maps = augment_some(maps.float(), self.strength.probability, self.random)
-        return self.discriminator(maps, fade).float()
+        return self.discriminator(self._augment(maps.float()), fade).float()
 
-    def step(self) -> dict[str, float]:
-        """One update of each network; returns the values to log."""
+    def _augment(self, maps: Tensor) -> Tensor:
+        count, probability = len(maps) * self.team.size, self.strength.probability
+        matrices = random_affine_for_some(count, DISCRIMINATOR, probability, self.random)
+        return move(maps, self.team.share(matrices), outside=-1.0)
+
+    def update(self) -> tuple[int, dict[str, float]]:
         resolution, fade = self.schedule()
         count = self.batch(resolution)
         # Learning slows down at the end, so that the last averages are of like weights.
         rate = self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
-        self.set_learning_rate("generator", rate)
+        # A new discriminator's first opinions would undo what the generator brought along.
+        catching_up = self.origin and self.budget.progress < self.settings.catch_up
+        self.set_learning_rate("generator", 0.0 if catching_up else rate)
         self.set_learning_rate("discriminator", rate)
         real = self._real(count, resolution, fade)
         with self.device.autocast():
@@ -143,9 +174,31 @@ class StageOne(Run):
         values = self._update_discriminator(real, fake.detach(), fade)
         values |= self._update_generator(real, fake, fade)
         average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
-        self.steps += 1
-        self.budget.spend(count)
-        return {**values, "resolution": resolution, "augmentation": self.strength.probability}
+        if values["spread lacking"] < self.settings.collapse_lacking:
+            self.collapsed_images = 0
+        else:
+            self.collapsed_images += count
+        values |= {"resolution": resolution, "augmentation": self.strength.probability}
+        return count, values
+
+    @property
+    def complete(self) -> bool:
+        return super().complete and self.first_resolution == self.config.resolution
+
+    @property
+    def sound(self) -> bool:
+        return self.collapsed_images == 0
+
+    def refuse_collapse(self) -> None:
+        if self.collapsed_images >= self.settings.collapse_images:
+            raise Diverged(
+                self.stage,
+                self.budget.images_spent,
+                f"at {self.schedule()[0]} px the drawn maps have been alike for "
+                f"{self.collapsed_images} images, with less than "
+                f"{1 - self.settings.collapse_lacking:.0%} of the spread of the real ones",
+                "a larger spread or r1_per_pixel, or a lower learning_rate",
+            )
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         with self.device.autocast():
@@ -153,24 +206,28 @@ class StageOne(Run):
             loss = discriminator_loss(real_scores, fake_scores)
         self.optimisers["discriminator"].zero_grad(set_to_none=True)
         loss.backward()
-        if self.steps % R1_EVERY == 0:
+        every = self.settings.r1_every
+        if self.steps % every == 0:
             # Second derivatives are taken in single precision.
-            shown = augment_some(real, self.strength.probability, self.random).requires_grad_()
+            shown = self._augment(real).requires_grad_()
             penalty = r1_penalty(shown, self.discriminator(shown, fade))
             side = max(real.shape[-1], self.settings.r1_smallest)
             gamma = self.settings.r1_per_pixel * side**2
-            (penalty * (gamma / 2 * R1_EVERY)).backward()
+            (penalty * (gamma / 2 * every)).backward()
+        self.team.average_gradients(self.optimisers["discriminator"])
         self.optimisers["discriminator"].step()
-        self.strength.update(real_scores)
+        self.strength.update(self.team.gather(real_scores.detach()))
         return {"discriminator loss": loss.item(), "overfitting signal": self.strength.signal}
 
     def _update_generator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         self.discriminator.requires_grad_(False)
         with self.device.autocast():
             loss = generator_loss(self._score(fake, fade))
-        lacking = spread_loss(fake, real)
+        lacking = spread_loss(self.team.gather(fake), self.team.gather(real))
         self.optimisers["generator"].zero_grad(set_to_none=True)
-        (loss + self.settings.spread * lacking).backward()
+        # Each process has the whole spread loss, but only its own samples' part of the gradient.
+        (loss + self.settings.spread * self.team.size * lacking).backward()
+        self.team.average_gradients(self.optimisers["generator"])
         self.optimisers["generator"].step()
         self.discriminator.requires_grad_(True)
         return {"generator loss": loss.item(), "spread lacking": lacking.item()}
@@ -182,7 +239,14 @@ class StageOne(Run):
             return self.average(self.fixed_noise.to(self.device.name), resolution, fade)
 
     def extra_state(self) -> dict[str, Any]:
-        return {"probability": self.strength.probability, "signal": self.strength.signal}
+        return {
+            "probability": self.strength.probability,
+            "signal": self.strength.signal,
+            "first_resolution": self.first_resolution,
+            "collapsed_images": self.collapsed_images,
+        }
 
     def restore_extra_state(self, state: dict[str, Any]) -> None:
-        self.strength = AdaptiveStrength(**state)
+        self.strength.probability, self.strength.signal = state["probability"], state["signal"]
+        self.first_resolution = state.get("first_resolution", 4)  # older checkpoints lack these
+        self.collapsed_images = state.get("collapsed_images", 0)
