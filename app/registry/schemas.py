@@ -54,6 +54,7 @@ class PackageManifest(BaseModel):
 
 class ModelLinks(BaseModel):
     self: str
+    export: str = Field(description="The package as one zip.")
     card: str | None = Field(description="The model card, Markdown.")
     samples: str | None = Field(description="A sheet of sample pictures, PNG.")
 
@@ -79,3 +80,17 @@ class Model(BaseModel):
 
 class ModelList(BaseModel):
     data: list[Model]
+
+
+class ComparedMetric(BaseModel):
+    """One measure of all the models."""
+
+    name: str = Field(examples=["maps_generated.vessel_share.mean"])
+    values: list[Any] = Field(description="In the order of the models; null where one lacks it.")
+
+
+class Comparison(BaseModel):
+    """Models side by side."""
+
+    models: list[Model]
+    metrics: list[ComparedMetric]
