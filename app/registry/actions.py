@@ -56,12 +56,13 @@ def compare_models(
         ProblemError: one of them is none that the caller may see.
     """
     models = [find_model(services, caller, reference)]
-    try:
-        with services.db.read() as session:
+    with services.db.read() as session:
+        try:
             models += [services.registry.find(session, caller, other) for other in others]
-    except UnknownModelError as error:
-        raise invalid_parameter("with", str(error)) from None
-    return compare([show_model(services, caller, model) for model in models])
+        except UnknownModelError as error:
+            raise invalid_parameter("with", str(error)) from None
+        default = find_default(services.registry, session, caller)
+    return compare([show(model, default) for model in models])
 
 
 def read_file(services: Services, caller: Caller, reference: str, name: str) -> bytes:

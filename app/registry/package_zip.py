@@ -19,7 +19,7 @@ from app.registry.weights import check_weights
 from app.uploads.archive import StoredFile, UploadedZip
 from app.uploads.faults import FileFault, UploadFault, faults_of
 
-LARGEST_MANIFEST = 1 << 20  # bytes, as are the others
+LARGEST_MANIFEST = 256 << 10  # bytes, as are the others; it is read whenever the model is asked for
 LARGEST_OTHER = 16 << 20  # of a file that is not weights
 LARGEST_TOTAL = 2 << 30
 WEIGHTS = ".safetensors"

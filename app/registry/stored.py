@@ -19,6 +19,7 @@ from app.registry.tables import StoredModel
 from app.storage import Storage, StorageKeyError
 
 FIRST_VERSION = "1.0.0"
+LARGEST_PART = 999_999  # of a version
 LATE_ORDERS = timedelta(minutes=1)  # may still come to be stored after the model was deleted
 
 
@@ -77,12 +78,14 @@ def next_version(session: Session, registry: Registry, name: str) -> str:
 
     Of two that ask at once only one can be added; the other's is then taken.
     """
-    taken = list(session.scalars(select(StoredModel.version).where(StoredModel.name == name)))
-    taken += [model.manifest.version for model in registry.shipped() if model.manifest.name == name]
-    if not taken:
-        return FIRST_VERSION
-    major, minor, patch = max(map(release_of, taken))
-    return f"{major}.{minor}.{patch + 1}"
+    rows = session.scalars(select(StoredModel.version).where(StoredModel.name == name))
+    taken = {release_of(version) for version in rows}
+    taken |= {model.release for model in registry.shipped() if model.manifest.name == name}
+    for major, minor, patch in sorted(taken, reverse=True):
+        following = (major, minor, patch + 1)
+        if patch < LARGEST_PART and following not in taken:
+            return ".".join(map(str, following))
+    return FIRST_VERSION
 
 
 def zip_key(storage: Storage, model: RegisteredModel) -> str:
