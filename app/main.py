@@ -29,7 +29,10 @@ Errors are `application/problem+json` (RFC 9457) throughout.
 TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "uploads", "description": "Bring vessel maps, or real pairs, of your own."},
-    {"name": "models", "description": "The models that orders can name."},
+    {
+        "name": "models",
+        "description": "The models that orders can name: list, compare, import, export.",
+    },
     {"name": "usage", "description": "What the owner of the API key has used."},
     {"name": "operation", "description": "For those who run the service."},
 ]
@@ -55,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, streamed=uploads.prefix)
+    app.add_middleware(BodyLimit, streamed={uploads.prefix, registry.prefix})
     answer_with_problems(app)
     describe(app, settings)
     for router in (datasets, uploads, usage, registry, health):

@@ -81,6 +81,19 @@ IN_USE = ProblemType(
     "It is in use",
     "A job that has not ended needs what was to be deleted. Cancel that job first, or wait for its end.",
 )
+VERSION_TAKEN = ProblemType(
+    "version-taken",
+    409,
+    "There is another model of this name and version",
+    "A version stands for one content for ever, also once it has been deleted. Nothing was imported. "
+    "Give the package another version in its package.json.",
+)
+SHIPPED_MODEL = ProblemType(
+    "shipped-model",
+    409,
+    "The model belongs to the service",
+    "It came with the service and cannot be deleted; whoever runs the service can remove it.",
+)
 EXPIRED = ProblemType(
     "expired",
     410,
@@ -98,7 +111,7 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     "unsupported-media-type",
     415,
     "The body has the wrong type",
-    "Send JSON, with the header 'Content-Type: application/json'; as an upload a zip, with "
+    "Send JSON, with the header 'Content-Type: application/json'; as an upload or a model a zip, with "
     "'Content-Type: application/zip'.",
 )
 RANGE_NOT_SATISFIABLE = ProblemType(
@@ -113,6 +126,13 @@ INVALID_REQUEST = ProblemType(
     "The request is not valid",
     "Nothing was done. Each entry of 'errors' says what is wrong: in the body at the place that "
     "'pointer' (a JSON pointer) names, or in the query or path parameter 'parameter'.",
+)
+BAD_PACKAGE = ProblemType(
+    "bad-package",
+    422,
+    "The model package cannot be used",
+    "Nothing was imported. 'code' is a short word for what is wrong, 'file' the file in the zip, and "
+    "'field' its field; each is empty where the fault has none.",
 )
 IDEMPOTENCY_KEY_REUSED = ProblemType(
     "idempotency-key-reused",
@@ -166,12 +186,15 @@ PROBLEM_TYPES = (
     BODY_STALLED,
     NOT_READY,
     IDEMPOTENCY_KEY_SPENT,
+    VERSION_TAKEN,
     IN_USE,
+    SHIPPED_MODEL,
     EXPIRED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     RANGE_NOT_SATISFIABLE,
     INVALID_REQUEST,
+    BAD_PACKAGE,
     IDEMPOTENCY_KEY_REUSED,
     RATE_LIMIT_EXCEEDED,
     QUOTA_EXCEEDED,

@@ -20,7 +20,7 @@ from worker.check.upload import check_upload
 from worker.engine import run_shard
 from worker.failures import explain
 from worker.heartbeat import Heartbeat, Interrupted
-from worker.model_cache import SamplerCache, find_package
+from worker.model_cache import Packages, SamplerCache
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ class Worker:
         self._db = db
         self._storage = storage
         self._stopping = stopping
-        self._samplers = SamplerCache(settings.models_dir, settings.device)
+        self._packages = Packages(settings, db, storage)
+        self._samplers = SamplerCache(self._packages, settings.device)
 
     def work(self) -> bool:
         """Claims the next item and does it. Returns whether there was one.
@@ -87,7 +88,7 @@ class Worker:
         if claim.kind == ItemKind.SHARD:
             sampler = self._samplers.get(model, claim.package_digest)
             return run_shard(claim, sampler, self._storage, report)
-        _, package = find_package(self._settings.models_dir, model, claim.package_digest)
+        package = self._packages.manifest(model, claim.package_digest)
         archive = pack(
             self._storage,
             claim.job_id,

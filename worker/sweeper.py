@@ -13,6 +13,7 @@ from app.broker import queue_depth, send_hints
 from app.clock import utc_now
 from app.database import Database, open_database
 from app.jobs.sweep import SweepReport, sweep
+from app.registry.stored import purge_models
 from app.settings import Settings, get_settings
 from app.storage import Storage, open_storage
 
@@ -29,6 +30,8 @@ def sweep_once(settings: Settings, db: Database, storage: Storage) -> None:
         logger.info("swept: %s", report)
     if report.ready and queue_depth(settings, "generate") == 0:
         send_hints(settings, report.ready)
+    if count := purge_models(db, storage):
+        logger.info("removed %d deleted models", count)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

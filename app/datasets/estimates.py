@@ -13,7 +13,7 @@ from app.datasets.knobs import expected_slowdown
 from app.datasets.schemas import Estimate
 from app.jobs.rates import rate_key
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus, Rate
-from app.registry.service import RegisteredModel, Registry, UnknownModelError
+from app.registry.service import RegisteredModel, Registry
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,10 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     for job in jobs:
         key = (*rate_key(job.request), *limits_of(job.request).items())
         if key not in costs:
-            free = measured_cost(session, job.request) or _expected_cost(registry, job.request)
-            costs[key] = _slowed(free, registry, job)
+            free = measured_cost(session, job.request) or _expected_cost(
+                session, registry, job.request
+            )
+            costs[key] = _slowed(session, free, registry, job)
         cost = own.get(job.id) or costs[key]
         if cost is not None:
             seconds += (job.count - done.get(job.id, 0)) * cost.seconds
@@ -119,19 +121,20 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     return estimates
 
 
-def _expected_cost(registry: Registry, order: Mapping[str, Any]) -> PairCost | None:
-    try:
-        return expected_cost(registry.find(order["model"]), order)
-    except UnknownModelError:
-        return None  # the package was removed after the order
+def _expected_cost(
+    session: Session, registry: Registry, order: Mapping[str, Any]
+) -> PairCost | None:
+    model = registry.get(session, order["model"])  # None: the package was removed after the order
+    return None if model is None else expected_cost(model, order)
 
 
-def _slowed(cost: PairCost | None, registry: Registry, job: Job) -> PairCost | None:
+def _slowed(
+    session: Session, cost: PairCost | None, registry: Registry, job: Job
+) -> PairCost | None:
     """The cost of a pair that is within the job's limits."""
     if cost is None or not limits_of(job.request):
         return cost
-    try:
-        slowdown = expected_slowdown(job.request, registry.find(job.request["model"]))
-    except UnknownModelError:
+    model = registry.get(session, job.request["model"])
+    if model is None:
         return cost
-    return replace(cost, seconds=cost.seconds * slowdown)
+    return replace(cost, seconds=cost.seconds * expected_slowdown(job.request, model))

@@ -1,7 +1,7 @@
 """The HTTP interface to data sets."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -67,7 +67,7 @@ IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of an answer that is at hand: 304 if it is the same.")
 ]
 # Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
-DOWNLOAD_CONDITIONS = [
+DOWNLOAD_CONDITIONS: list[dict[str, Any]] = [
     {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
     for name, description in (
         ("If-None-Match", "The ETag of an archive that is at hand: 304 if it is the same."),
@@ -75,7 +75,7 @@ DOWNLOAD_CONDITIONS = [
         ("If-Range", "The ETag of a part that is at hand: the whole archive if it is another's."),
     )
 ]
-ETAG = {"ETag": header("Names this very answer.")}
+ETAG: dict[str, Any] = {"ETag": header("Names this very answer.")}
 CACHING = {"Cache-Control": header("How long the picture may be kept.")}
 PICTURE: Responses = {
     200: {"content": {kind.media_type: {} for kind in IMAGE_FORMATS.values()}, "headers": CACHING}
@@ -86,7 +86,7 @@ WATCH_HEADERS = ETAG | {
         "Seconds until the next look, while the job has not ended.", "integer", required=False
     ),
 }
-FILE_HEADERS = ETAG | {
+FILE_HEADERS: dict[str, Any] = ETAG | {
     "Accept-Ranges": header("bytes, as Range may ask for them."),
     "Content-Disposition": header("A name for the file."),
     "Content-Length": header("Bytes in this answer.", "integer"),
