@@ -1,4 +1,4 @@
-"""Where a run trains and how: single precision on a CPU, bfloat16 and larger batches on a GPU."""
+"""Where a run trains and how: single precision on a CPU, bfloat16 on a GPU."""
 
 from __future__ import annotations
 
@@ -36,10 +36,6 @@ class Device:
     @property
     def gpu(self) -> bool:
         return self.name.startswith("cuda")
-
-    @property
-    def batch_factor(self) -> int:
-        return 4 if self.gpu else 1
 
     def autocast(self) -> AbstractContextManager:
         """bfloat16 on a GPU. On the CPUs measured, the casts cost more than they save."""

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+PACE_SECONDS = 30.0  # the pace is that of about so many seconds of training
 
 
 @dataclass
 class Budget:
     """What a stage may spend and has spent; ``progress`` drives its schedule.
 
-    A budget in images makes a run repeatable to the bit; one in minutes ends when it should.
+    A budget in images makes a run repeatable to the bit; one in minutes ends when it should. Only
+    training counts: not saving, not drawing sheets, not the time between sittings.
     """
 
     minutes: float | None = None
     images: int | None = None
     seconds_spent: float = 0.0
     images_spent: int = 0
+    images_per_second: float = field(default=0.0, init=False)  # of late, in this sitting
 
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.images is None):
             raise ValueError("budget: give either minutes or images")
-        if (self.minutes or self.images or 0) <= 0:
+        if not (self.minutes or self.images or 0) > 0:
             raise ValueError("budget: must be greater than zero")
-        self._resumed = time.monotonic()
+        self.resume()
 
     @property
     def progress(self) -> float:
@@ -33,19 +38,27 @@ class Budget:
         assert self.minutes is not None
         return min(1.0, self.seconds_spent / (self.minutes * 60))
 
-    def spend(self, images: int) -> None:
-        """Count one training step."""
-        now = time.monotonic()
-        self.seconds_spent += now - self._resumed
-        self._resumed = now
-        self.images_spent += images
-
     def resume(self) -> None:
-        """Start the clock anew: time between sittings is not spent."""
+        """Start the clock of a step."""
         self._resumed = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self._resumed
+
+    def spend(self, images: int, seconds: float) -> None:
+        """Count one training step."""
+        self.seconds_spent += seconds
+        self.images_spent += images
+        pace, keep = images / max(seconds, 1e-9), math.exp(-seconds / PACE_SECONDS)
+        old = self.images_per_second or pace
+        self.images_per_second = keep * old + (1 - keep) * pace
 
     @property
     def seconds_left(self) -> float:
-        """At the pace so far."""
-        spent = self.progress
-        return self.seconds_spent * (1 - spent) / spent if spent else float("inf")
+        """Training time left; for a budget in images at the pace of late, infinite before a step."""
+        if self.minutes is not None:
+            return max(0.0, self.minutes * 60 - self.seconds_spent)
+        assert self.images is not None
+        left = max(0, self.images - self.images_spent)
+        return left / self.images_per_second if self.images_per_second else math.inf

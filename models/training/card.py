@@ -63,9 +63,9 @@ more than 2 levels in {metrics["share_with_dark_vessels"]:.0%} of the pairs.
 
 ## Use and limits
 
-For training and testing vessel segmentation. Not for diagnosis, and not a stand-in for patients: 20
-photographs of one camera are what these networks have seen, so pathology, other cameras and rare
-anatomy are missing. Whether a segmenter gains from these pairs must be tried on real ones.
+For training and testing vessel segmentation. Not for diagnosis, and not a stand-in for patients:
+{len(data["images"])} photographs are what these networks have seen, so pathology, cameras and rare anatomy that
+those do not show are missing. Whether a segmenter gains from these pairs must be tried on real ones.
 """
     )
 

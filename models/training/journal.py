@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,45 +16,41 @@ COLOURS = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8
 
 
 class Journal:
-    """Collects the values of each step and writes their means as one JSON line at a time."""
+    """Keeps a run's metrics as JSON lines and its sheets and loss curves as PNG, in one folder."""
 
     def __init__(self, folder: Path, stage: str):
         self.folder, self.stage = folder, stage
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"{stage}.jsonl"
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
 
-    def add(self, values: Mapping[str, float]) -> None:
-        """Count one step's values."""
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
+    def resume(self, images: int) -> None:
+        """Drop lines and sheets from after the checkpoint that the run goes on from."""
+        if self.log.exists():
+            # A process that was killed may have left half a line.
+            lines = [x for x in self.log.read_text().splitlines(keepends=True) if x.endswith("\n")]
+            partial = self.log.with_suffix(".partial")
+            partial.write_text("".join(x for x in lines if json.loads(x)["images"] <= images))
+            os.replace(partial, self.log)
+        for path in self.folder.glob(f"{self.stage}-*.png"):
+            number = path.stem.removeprefix(f"{self.stage}-")
+            if number.isdigit() and int(number) > images:
+                path.unlink()
 
-    def write(self, images: int, seconds: float) -> None:
-        """Append the means since the last call, if there are any, and draw the curves anew."""
-        if not self._sums:
-            return
-        means = {name: self._sums[name] / self._counts[name] for name in self._sums}
-        self._sums, self._counts = {}, {}
-        line = {"images": images, "seconds": round(seconds, 1), **means}
+    def line(self, line: Mapping[str, float]) -> None:
+        """Append a line."""
         with self.log.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        draw_curves(self.log, self.folder / f"{self.stage}-curves.png")
 
-    def cut(self, images: int) -> None:
-        """Drop lines from after a checkpoint that a run now resumes from."""
+    def sheet(self, images: int, sheet: Image.Image) -> None:
+        """Keep a sheet, by its number of images and as the last, and draw the curves anew."""
+        for name in (f"{images:08d}", "last"):
+            sheet.save(self.folder / f"{self.stage}-{name}.png")
         if self.log.exists():
-            lines = self.log.read_text().splitlines(keepends=True)
-            self.log.write_text("".join(x for x in lines if json.loads(x)["images"] <= images))
-
-    def sheet(self, name: str, pictures: Tensor, columns: int) -> None:
-        """Write [N, 1 or 3, H, W] pictures in [-1, 1] as one PNG."""
-        save_sheet(pictures, columns, self.folder / f"{self.stage}-{name}.png")
+            draw_curves(self.log, self.folder / f"{self.stage}-curves.png")
 
 
-def save_sheet(pictures: Tensor, columns: int, path: Path) -> None:
-    """Lay out [N, 1 or 3, H, W] pictures in [-1, 1], row by row, as one RGB PNG."""
+def contact_sheet(pictures: Tensor, columns: int) -> Image.Image:
+    """Lay out [N, 1 or 3, H, W] pictures in [-1, 1], row by row, as one RGB picture."""
     levels = ((pictures.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
     tiles = levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     count, h, w, _ = tiles.shape
@@ -61,13 +58,15 @@ def save_sheet(pictures: Tensor, columns: int, path: Path) -> None:
     for i, picture in enumerate(tiles):
         row, column = divmod(i, columns)
         sheet[row * h : (row + 1) * h, column * w : (column + 1) * w] = picture
-    Image.fromarray(sheet).save(path)
+    return Image.fromarray(sheet)
 
 
 def draw_curves(log: Path, path: Path, width: int = 900, panel: int = 110) -> None:
     """Draw each value of a log over the images seen, one panel a value."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    names = sorted({name for line in lines for name in line} - {"images", "seconds"})
+    names = sorted(
+        {name for line in lines for name in line} - {"images", "seconds", "seconds left"}
+    )
     picture = Image.new("RGB", (width, panel * max(1, len(names))), "white")
     pen = ImageDraw.Draw(picture)
     for row, name in enumerate(names):

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from models.package import MANIFEST, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
 from models.sampling import Pair, PairSampler, pair_seed
 from models.training.card import write_card
-from models.training.journal import save_sheet
+from models.training.journal import contact_sheet
 from models.training.stage_one import StageOne
 from models.training.stage_two import StageTwo
 
@@ -55,7 +55,7 @@ def package_run(
     """Write the package of two trained runs; the folder is replaced when the package is whole."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    labels, fields = real_labels(pairs, one.config.resolution, two.threshold)
+    labels, fields = real_labels(pairs, one.config.resolution, two.settings.threshold)
     circles = np.array([(f.x, f.y, f.radius) for f in pairs.fields])
     sampling = SamplingConfig(
         batch_size=BATCH,
@@ -76,6 +76,8 @@ def package_run(
                 "images": stage.budget.images_spent,
                 "steps": stage.steps,
                 "minutes": round(stage.budget.seconds_spent / 60, 1),
+                "seed": stage.seed,
+                "settings": asdict(stage.settings),
             }
             for stage in (one, two)
         },
@@ -177,4 +179,4 @@ def save_samples(drawn: Sequence[Pair], path: Path) -> None:
     for pair in drawn:
         pictures += [pair.image, np.repeat(pair.label[:, :, None], 3, axis=2)]
     tensor = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    save_sheet(tensor, 6, path)
+    contact_sheet(tensor, 6).save(path)

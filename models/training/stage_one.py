@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,26 +24,12 @@ from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.run import Run
+from models.training.settings import StageOneSettings
 from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
 # is settled by 64 pixels.
 SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 20, 1024: 20}
-FADE = 0.3  # share of a resolution's time in which it fades in
-R1_EVERY = 8
-
-
-@dataclass(frozen=True)
-class StageOneSettings:
-    """Hyper-parameters of stage one; the defaults were found on 20 maps of 256 pixels."""
-
-    learning_rate: float = 2e-3
-    r1_per_pixel: float = 5e-5  # R1 gamma a pixel: 0.05 at 32 px, 3.3 at 256 px (arXiv 2006.06676)
-    r1_smallest: int = 32  # below this resolution, gamma is that of this resolution
-    spread: float = 3.0  # weight of the spread loss
-    average_images: float = 1000.0  # half-life of the weight average, in images
-    batch: int = 8
-    largest_batch_at: int = 128  # above this resolution the batch is halved with each doubling
 
 
 class StageOne(Run):
@@ -53,6 +38,7 @@ class StageOne(Run):
 
     stage = "vessel"
     sheet_columns = 8
+    settings: StageOneSettings
 
     def __init__(
         self,
@@ -78,7 +64,13 @@ class StageOne(Run):
             "discriminator": self.discriminator,
             "average": self.average,
         }
-        self.strength = AdaptiveStrength()
+        self.strength = AdaptiveStrength(
+            probability=min(max(0.5, settings.augmentation_least), settings.augmentation_most),
+            target=settings.augmentation_target,
+            images_to_one=settings.augmentation_images,
+            least=settings.augmentation_least,
+            most=settings.augmentation_most,
+        )
         maps = pairs.vessels.float().to(device.name) / 127.5 - 1
         mirrored = mirrors_to_one_eye(maps.cpu()).to(device.name)
         maps = torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
@@ -97,15 +89,16 @@ class StageOne(Run):
         place = self.budget.progress * sum(shares)
         for resolution, share in zip(self.config.resolutions, shares, strict=True):
             if place < share or resolution == self.config.resolution:
-                fade = min(1.0, place / share / FADE)
+                fade = min(1.0, place / share / self.settings.fade)
                 return resolution, 1.0 if resolution == 4 else fade
             place -= share
         raise AssertionError("the last resolution always returns")
 
     def batch(self, resolution: int) -> int:
         """Maps in a batch; smaller where one map is dear."""
-        halvings = max(0, resolution // self.settings.largest_batch_at).bit_length() - 1
-        return max(4, self.settings.batch >> max(0, halvings)) * self.device.batch_factor
+        settings = self.settings
+        halvings = max(1, resolution // settings.largest_batch_at).bit_length() - 1
+        return min(settings.batch, max(settings.smallest_batch, settings.batch >> halvings))
 
     def _real(self, count: int, resolution: int, fade: float) -> Tensor:
         maps = self.maps[resolution]
@@ -129,8 +122,7 @@ class StageOne(Run):
         maps = augment_some(maps.float(), self.strength.probability, self.random)
         return self.discriminator(maps, fade).float()
 
-    def step(self) -> dict[str, float]:
-        """One update of each network; returns the values to log."""
+    def update(self) -> tuple[int, dict[str, float]]:
         resolution, fade = self.schedule()
         count = self.batch(resolution)
         # Learning slows down at the end, so that the last averages are of like weights.
@@ -143,9 +135,8 @@ class StageOne(Run):
         values = self._update_discriminator(real, fake.detach(), fade)
         values |= self._update_generator(real, fake, fade)
         average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
-        self.steps += 1
-        self.budget.spend(count)
-        return {**values, "resolution": resolution, "augmentation": self.strength.probability}
+        values |= {"resolution": resolution, "augmentation": self.strength.probability}
+        return count, values
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         with self.device.autocast():
@@ -153,13 +144,14 @@ class StageOne(Run):
             loss = discriminator_loss(real_scores, fake_scores)
         self.optimisers["discriminator"].zero_grad(set_to_none=True)
         loss.backward()
-        if self.steps % R1_EVERY == 0:
+        every = self.settings.r1_every
+        if self.steps % every == 0:
             # Second derivatives are taken in single precision.
             shown = augment_some(real, self.strength.probability, self.random).requires_grad_()
             penalty = r1_penalty(shown, self.discriminator(shown, fade))
             side = max(real.shape[-1], self.settings.r1_smallest)
             gamma = self.settings.r1_per_pixel * side**2
-            (penalty * (gamma / 2 * R1_EVERY)).backward()
+            (penalty * (gamma / 2 * every)).backward()
         self.optimisers["discriminator"].step()
         self.strength.update(real_scores)
         return {"discriminator loss": loss.item(), "overfitting signal": self.strength.signal}
@@ -185,4 +177,4 @@ class StageOne(Run):
         return {"probability": self.strength.probability, "signal": self.strength.signal}
 
     def restore_extra_state(self, state: dict[str, Any]) -> None:
-        self.strength = AdaptiveStrength(**state)
+        self.strength.probability, self.strength.signal = state["probability"], state["signal"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,39 +15,24 @@ from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.run import Run
+from models.training.settings import StageTwoSettings
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 # Below this the discriminator's smaller scale has no patch left to judge.
 SMALLEST = 64
 
 
-@dataclass(frozen=True)
-class StageTwoSettings:
-    """Hyper-parameters of stage two; those of pix2pixHD unless a reason is given."""
-
-    learning_rate: float = 2e-4
-    feature_weight: float = 5.0
-    photo_weight: float = 10.0  # weighted L1: not in pix2pixHD, stands in for its perceptual loss
-    kl_weight: float = 0.02
-    foreign_style_every: int = 4  # each so many steps the style is noise, as it is in an order
-    average_images: float = 300.0  # half-life of the weight average, in images
-    batch: int = 2
-
-
 class StageTwo(Run):
-    """A run of stage two at one resolution, of which the pairs' size is a multiple.
-
-    ``threshold`` is the share of a pixel from which it counts as vessel.
-    """
+    """A run of stage two at one resolution, of which the pairs' size is a multiple."""
 
     stage = "photo"
     sheet_columns = 6
+    settings: StageTwoSettings
 
     def __init__(
         self,
         pairs: PairSet,
         resolution: int,
-        threshold: float,
         config: TranslatorConfig,
         settings: StageTwoSettings,
         budget: Budget,
@@ -59,7 +43,7 @@ class StageTwo(Run):
             raise ValueError(f"resolution {resolution}: stage two trains at {SMALLEST} px or more")
         super().__init__(budget, device, seed)
         self.config, self.settings = config, settings
-        self.resolution, self.threshold = resolution, threshold
+        self.resolution = resolution
         self.translator = device.place(Translator(config))
         self.encoder = device.place(StyleEncoder(config.style))
         self.discriminator = device.place(MultiScaleDiscriminator())
@@ -92,17 +76,16 @@ class StageTwo(Run):
         stacks = move(stacks, random_affine(count, PHOTOGRAPHIC, self.random), outside=0.0)
         stacks = F.avg_pool2d(stacks, stacks.shape[-1] // self.resolution)
         field = (stacks[:, 4:] > 0.5).float()
-        vessels = (stacks[:, 3:4] > self.threshold).float() * field
+        vessels = (stacks[:, 3:4] > self.settings.threshold).float() * field
         photos = change_light(stacks[:, :3] - 1, self.random)
         return (photos + 1) * field - 1, vessels, field
 
-    def step(self) -> dict[str, float]:
-        """One update of each network; returns the values to log."""
+    def update(self) -> tuple[int, dict[str, float]]:
         # Constant for the first half, then down to zero, as in pix2pixHD.
         rate = self.settings.learning_rate * min(1.0, max(0.02, 2 * (1 - self.budget.progress)))
         for name in self.optimisers:
             self.set_learning_rate(name, rate)
-        count = self.settings.batch * self.device.batch_factor
+        count = self.settings.batch
         photos, vessels, field = self.batch(count)
         foreign = self.steps % self.settings.foreign_style_every == 0
         with self.device.autocast():
@@ -119,7 +102,7 @@ class StageTwo(Run):
                 with torch.no_grad():
                     real_features = self.discriminator(vessels, field, photos)
                 matching = feature_matching(fake_features, real_features)
-                difference = weighted_l1(fake, photos, vessels)
+                difference = weighted_l1(fake, photos, vessels, self.settings.vessel_emphasis)
                 divergence = kl_to_normal(mean, log_variance)
                 loss = (
                     adversarial
@@ -137,9 +120,7 @@ class StageTwo(Run):
         self.optimisers["painters"].step()
         self.discriminator.requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
-        self.steps += 1
-        self.budget.spend(count)
-        return {**values, "translator loss": adversarial.item()}
+        return count, {**values, "translator loss": adversarial.item()}
 
     def _update_discriminator(
         self, photos: Tensor, vessels: Tensor, field: Tensor, fake: Tensor

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from models.pairs import find_pairs, load_pairs
+
 
 @pytest.fixture(scope="session")
 def pair_folder(tmp_path_factory):
@@ -18,6 +20,11 @@ def pair_folder(tmp_path_factory):
         photo.save(root / "images" / f"eye_{i:02d}.png")
         label.save(root / "labels" / f"eye_{i:02d}_expert.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def pairs(pair_folder):
+    return load_pairs(find_pairs(pair_folder), 64)
 
 
 @pytest.fixture
