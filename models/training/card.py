@@ -26,6 +26,7 @@ def write_card(path: Path, facts: Mapping[str, Any]) -> None:
     nearest, contrast = metrics["nearest_training_map_overlap"], metrics["vessel_contrast"]
     budget = "; ".join(
         f"stage {stage}: {spent['images']:,} images in {spent['minutes']} minutes"
+        + (f", started from {spent['from']['model']}" if spent["from"] else "")
         for stage, spent in training.items()
     )
     path.write_text(

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ import torch
 from tqdm import tqdm
 
 from models.devices import Device, keep_freed_memory
+from models.package import load_package
 from models.pairs import PairError, find_pairs, load_pairs
 from models.training.checkpoint import CheckpointError
 from models.training.divergence import Diverged
+from models.training.events import Events
 from models.training.journal import Journal
-from models.training.loop import Progress, Stopped, checkpoint_path, train
+from models.training.loop import Progress, Recorder, Stopped, checkpoint_path, train
 from models.training.packaging import Identity, package_run
 from models.training.run import Run
 from models.training.settings import SettingsError, StageOneSettings, StageTwoSettings
@@ -42,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help="folder with images/ and labels/ (masks/ optional)",
     )
+    add("--from-package", type=Path, metavar="FOLDER", help="a model package to start from")
     add("--first", type=int, help="train on the first N pairs in name order (all)")
     add("--run", type=Path, required=True, help="folder for checkpoints, curves and sample sheets")
     add("--stage", choices=["vessel", "photo", "both"], default="both")
@@ -57,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="STAGE.NAME=VALUE",
         help="a hyper-parameter, one of those below; may be given again and again",
+    )
+    add(
+        "--tensorboard", action="store_true", help="event files for TensorBoard, in RUN/tensorboard"
     )
     add(
         "--package",
@@ -91,6 +97,7 @@ def run_stages(options: argparse.Namespace) -> bool:
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
+    package = load_package(options.from_package) if options.from_package else None
     device = Device.choose(options.device)
     pairs = load_pairs(find_pairs(options.pairs, options.first), size=2 * options.resolution)
     options.run.mkdir(parents=True, exist_ok=True)
@@ -103,24 +110,32 @@ def run_stages(options: argparse.Namespace) -> bool:
         images=options.images,
         seed=options.seed,
         settings=read_settings(options.set),
+        package=package,
     )
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
     with _stop_on_signals() as stopped:
-        if not all(_train_watched(run, options.run, stopped) for run in runs):
+        if not all(_train_watched(run, options, stopped) for run in runs):
             return False
     if options.package:
         for run in {one, two} - set(runs):
-            run.load(checkpoint_path(options.run, run.stage))
+            checkpoint = checkpoint_path(options.run, run.stage)
+            if checkpoint.exists() or not run.complete:
+                run.load(checkpoint)
         name = options.name or options.package.name
         identity = Identity(name, options.version, about)
         package_run(one, two, pairs, identity, options.package)
     return True
 
 
-def _train_watched(run: Run, folder: Path, stopped: threading.Event) -> bool:
+def _train_watched(run: Run, options: argparse.Namespace, stopped: threading.Event) -> bool:
     """Train a stage with a journal and a progress bar; whether its budget is spent."""
     form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
-    with tqdm(total=100.0, desc=run.stage, bar_format=form) as bar:
+    recorders: list[Recorder] = [Journal(options.run, run.stage)]
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=100.0, desc=run.stage, bar_format=form))
+        if options.tensorboard:
+            events = Events(options.run / "tensorboard", run.stage)
+            recorders.append(stack.enter_context(events))
 
         def report(now: Progress) -> None:
             bar.n = 100 * now.share
@@ -129,7 +144,7 @@ def _train_watched(run: Run, folder: Path, stopped: threading.Event) -> bool:
             if stopped.is_set():
                 raise Stopped
 
-        return train(run, folder, report=report, recorders=[Journal(folder, run.stage)])
+        return train(run, options.run, report=report, recorders=recorders)
 
 
 @contextmanager

@@ -78,6 +78,7 @@ def package_run(
                 "minutes": round(stage.budget.seconds_spent / 60, 1),
                 "seed": stage.seed,
                 "settings": asdict(stage.settings),
+                "from": asdict(stage.origin) if stage.origin else None,
             }
             for stage in (one, two)
         },

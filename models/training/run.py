@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from models.devices import Device
+from models.package import ModelPackage
 from models.training.budget import Budget
-from models.training.checkpoint import load_checkpoint, save_checkpoint
+from models.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from models.training.divergence import refuse_values, refuse_weights
 from models.training.settings import Settings
+from models.training.transfer import Origin
 
 
 class Run(ABC):
@@ -29,8 +32,17 @@ class Run(ABC):
         self.budget, self.device, self.seed, self.steps = budget, device, seed, 0
         # Data, noise and augmentation are drawn on the CPU from this one generator. torch's own
         # generators give the first weights and nothing after, so no checkpoint holds them.
+        self.origin: Origin | None = None
         self.random = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
+
+    @abstractmethod
+    def start_from(self, package: ModelPackage) -> None:
+        """Begin with the networks of a package.
+
+        Raises:
+            TransferError: if they do not fit this run's.
+        """
 
     @abstractmethod
     def update(self) -> tuple[int, dict[str, float]]:
@@ -41,9 +53,17 @@ class Run(ABC):
         """A sheet's pictures, [N, 1 or 3, H, W] in [-1, 1]; leaves the run's state as it was."""
 
     @property
+    def complete(self) -> bool:
+        """Whether it can draw before its first step: all that it takes has come from a package."""
+        return self.origin is not None
+
+    @property
     def sound(self) -> bool:
         """Whether nothing speaks for a divergence that is not certain yet."""
         return True
+
+    def refuse_collapse(self) -> None:  # noqa: B027
+        """Raise Diverged if what is drawn has become useless."""
 
     def step(self) -> dict[str, float]:
         """Update each network once and spend the budget; returns the values to log.
@@ -56,6 +76,7 @@ class Run(ABC):
         self.steps += 1
         self.budget.spend(images, self.budget.elapsed())
         refuse_values(self.stage, self.budget.images_spent, values)
+        self.refuse_collapse()
         return values
 
     def extra_state(self) -> dict[str, Any]:
@@ -80,6 +101,7 @@ class Run(ABC):
             "seconds_spent": self.budget.seconds_spent,
             "images_spent": self.budget.images_spent,
             "extra": self.extra_state(),
+            "origin": asdict(self.origin) if self.origin else None,
         }
         save_checkpoint(path, self.networks, self.optimisers, self.random, counters)
 
@@ -87,10 +109,17 @@ class Run(ABC):
         """Go on from a checkpoint; the budget may be larger than it was.
 
         Raises:
-            CheckpointError: if the file is damaged or of other networks.
+            CheckpointError: if the file is damaged, of other networks, or of a run that has started
+                from another package than this one.
         """
         counters = load_checkpoint(path, self.networks, self.optimisers, self.random)
-        self.steps = counters["steps"]
+        origin = Origin(**counters["origin"]) if counters.get("origin") else None
+        if self.origin and self.origin != origin:
+            raise CheckpointError(
+                f"{path}: has started from {origin.model if origin else 'noise'}, not from "
+                f"{self.origin.model}: use another folder"
+            )
+        self.origin, self.steps = origin, counters["steps"]
         self.restore_extra_state(counters["extra"])
         self.budget.seconds_spent = counters["seconds_spent"]
         self.budget.images_spent = counters["images_spent"]

@@ -129,6 +129,15 @@ class StageOneSettings(Settings):
         10_000, 100, 10_000_000, "images over which the probability could move by one"
     )
     average_images: float = setting(1000.0, 1.0, 1e6, "half-life of the weight average, in images")
+    catch_up: float = setting(
+        0.05, 0.0, 0.5, "share of a run from a package in which only the discriminator learns"
+    )
+    collapse_lacking: float = setting(
+        0.9, 0.5, 1.0, "lack of spread from which the drawn maps count as alike"
+    )
+    collapse_images: int = setting(
+        2000, 8, 10_000_000, "images over which they are alike before the run is stopped"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

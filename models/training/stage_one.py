@@ -20,11 +20,14 @@ from models.augment import (
 )
 from models.devices import Device
 from models.losses import discriminator_loss, generator_loss, r1_penalty, spread_loss
+from models.package import ModelPackage
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
+from models.training.divergence import Diverged
 from models.training.run import Run
 from models.training.settings import StageOneSettings
+from models.training.transfer import Origin, shared_resolution, take_over_vessel
 from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
@@ -54,6 +57,7 @@ class StageOne(Run):
         self.generator = device.place(VesselGenerator(config))
         self.discriminator = device.place(VesselDiscriminator(config))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.first_resolution = config.resolutions[0]
         rate, betas = settings.learning_rate, (0.0, 0.99)
         self.optimisers = {
             "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
@@ -64,6 +68,7 @@ class StageOne(Run):
             "discriminator": self.discriminator,
             "average": self.average,
         }
+        self.collapsed_images = 0  # since drawings last varied enough
         self.strength = AdaptiveStrength(
             probability=min(max(0.5, settings.augmentation_least), settings.augmentation_most),
             target=settings.augmentation_target,
@@ -83,14 +88,29 @@ class StageOne(Run):
             16, config.latent, generator=torch.Generator().manual_seed(1)
         )
 
+    def start_from(self, package: ModelPackage) -> None:
+        """Take over the package's generator, up to the largest resolution that both have.
+
+        The schedule begins there, with a discriminator that has learned nothing yet.
+
+        Raises:
+            TransferError: if the networks have nothing in common.
+        """
+        self.first_resolution = shared_resolution(self.config, package.vessel_config)
+        weights = package.vessel_generator()
+        for network in (self.generator, self.average):
+            take_over_vessel(network, weights, self.first_resolution)
+        self.origin = Origin.of(package)
+
     def schedule(self) -> tuple[int, float]:
         """Resolution and fade for the budget spent so far."""
-        shares = [SHARES[r] for r in self.config.resolutions]
+        resolutions = [r for r in self.config.resolutions if r >= self.first_resolution]
+        shares = [SHARES[r] for r in resolutions]
         place = self.budget.progress * sum(shares)
-        for resolution, share in zip(self.config.resolutions, shares, strict=True):
+        for resolution, share in zip(resolutions, shares, strict=True):
             if place < share or resolution == self.config.resolution:
                 fade = min(1.0, place / share / self.settings.fade)
-                return resolution, 1.0 if resolution == 4 else fade
+                return resolution, 1.0 if resolution == self.first_resolution else fade
             place -= share
         raise AssertionError("the last resolution always returns")
 
@@ -127,7 +147,9 @@ class StageOne(Run):
         count = self.batch(resolution)
         # Learning slows down at the end, so that the last averages are of like weights.
         rate = self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
-        self.set_learning_rate("generator", rate)
+        # A new discriminator's first opinions would undo what the generator brought along.
+        catching_up = self.origin and self.budget.progress < self.settings.catch_up
+        self.set_learning_rate("generator", 0.0 if catching_up else rate)
         self.set_learning_rate("discriminator", rate)
         real = self._real(count, resolution, fade)
         with self.device.autocast():
@@ -135,8 +157,31 @@ class StageOne(Run):
         values = self._update_discriminator(real, fake.detach(), fade)
         values |= self._update_generator(real, fake, fade)
         average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
+        if values["spread lacking"] < self.settings.collapse_lacking:
+            self.collapsed_images = 0
+        else:
+            self.collapsed_images += count
         values |= {"resolution": resolution, "augmentation": self.strength.probability}
         return count, values
+
+    @property
+    def complete(self) -> bool:
+        return super().complete and self.first_resolution == self.config.resolution
+
+    @property
+    def sound(self) -> bool:
+        return self.collapsed_images == 0
+
+    def refuse_collapse(self) -> None:
+        if self.collapsed_images >= self.settings.collapse_images:
+            raise Diverged(
+                self.stage,
+                self.budget.images_spent,
+                f"at {self.schedule()[0]} px the drawn maps have been alike for "
+                f"{self.collapsed_images} images, with less than "
+                f"{1 - self.settings.collapse_lacking:.0%} of the spread of the real ones",
+                "a larger spread or r1_per_pixel, or a lower learning_rate",
+            )
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         with self.device.autocast():
@@ -174,7 +219,14 @@ class StageOne(Run):
             return self.average(self.fixed_noise.to(self.device.name), resolution, fade)
 
     def extra_state(self) -> dict[str, Any]:
-        return {"probability": self.strength.probability, "signal": self.strength.signal}
+        return {
+            "probability": self.strength.probability,
+            "signal": self.strength.signal,
+            "first_resolution": self.first_resolution,
+            "collapsed_images": self.collapsed_images,
+        }
 
     def restore_extra_state(self, state: dict[str, Any]) -> None:
         self.strength.probability, self.strength.signal = state["probability"], state["signal"]
+        self.first_resolution = state.get("first_resolution", 4)  # older checkpoints lack these
+        self.collapsed_images = state.get("collapsed_images", 0)

@@ -11,11 +11,13 @@ from torch import Tensor
 from models.augment import PHOTOGRAPHIC, change_light, move, random_affine
 from models.devices import Device
 from models.losses import feature_matching, kl_to_normal, least_squares, weighted_l1
+from models.package import ModelPackage
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.run import Run
 from models.training.settings import StageTwoSettings
+from models.training.transfer import Origin, take_over_translator
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 # Below this the discriminator's smaller scale has no patch left to judge.
@@ -60,6 +62,7 @@ class StageTwo(Run):
             "discriminator": self.discriminator,
             "average": self.average,
         }
+        self.package_style: tuple[Tensor, Tensor] | None = None
         size = pairs.photos.shape[-1]
         fields = torch.stack([torch.from_numpy(f.draw(size)) for f in pairs.fields])[
             :, None
@@ -67,6 +70,15 @@ class StageTwo(Run):
         # One stack, so that photograph, vessels and field always move together.
         self.stacks = torch.cat([pairs.photos / 127.5 - 1, pairs.vessels / 255, fields], dim=1)
         self.stacks = self.stacks.to(device.name)
+
+    def start_from(self, package: ModelPackage) -> None:
+        """Take over the package's translator; the encoder and the discriminator begin anew.
+
+        Raises:
+            TransferError: if the translator is of another shape.
+        """
+        take_over_translator((self.translator, self.average), package.translator())
+        self.origin, self.package_style = Origin.of(package), package.style_statistics()
 
     def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Moved pairs at the training resolution: photographs, vessels in {0, 1}, fields in {0, 1}."""
@@ -139,6 +151,8 @@ class StageTwo(Run):
         An order draws its styles from this Gaussian, which lies where the translator has been taught,
         and not from the standard normal that the codes were only drawn towards.
         """
+        if self.package_style and not self.steps:
+            return self.package_style  # the encoder has learned nothing yet
         state = self.random.get_state()
         means, variances = [], []
         with torch.inference_mode():

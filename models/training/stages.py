@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.devices import Device
+from models.package import ModelPackage
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.settings import SettingsError, StageOneSettings, StageTwoSettings
@@ -22,8 +23,9 @@ def make_stages(
     images: int | None = None,
     seed: int = 0,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    package: ModelPackage | None = None,
 ) -> tuple[StageOne, StageTwo]:
-    """Both stages, untrained.
+    """Both stages, before their first step.
 
     Args:
         pairs: at twice the resolution.
@@ -31,8 +33,10 @@ def make_stages(
         minutes: budget of each stage, or else ``images``.
         settings: chosen hyper-parameters by stage, ``{"vessel": {"batch": 16}}``; others have the
             device's defaults.
+        package: what to start from, instead of from noise.
 
     Raises:
+        TransferError: if the package's networks do not fit.
         SettingsError: if a hyper-parameter is unknown or out of bounds.
         ValueError: if the resolution or the budget cannot be.
     """
@@ -45,4 +49,7 @@ def make_stages(
     one_budget, two_budget = Budget(minutes, images), Budget(minutes, images)
     one = StageOne(pairs, first.config(resolution), first, one_budget, device, seed)
     two = StageTwo(pairs, resolution, second.config(), second, two_budget, device, seed)
+    if package:
+        one.start_from(package)
+        two.start_from(package)
     return one, two

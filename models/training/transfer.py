@@ -1,0 +1,73 @@
+"""Starting from the networks of a model package instead of from noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from models.package import ModelPackage
+from models.translator import Translator
+from models.vessel_gan import VesselConfig, VesselGenerator
+
+
+class TransferError(ValueError):
+    """A package that a run cannot start from; the message says which settings would fit it."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The package that a run has started from; ``model`` is name@version."""
+
+    model: str
+    digest: str
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> Origin:
+        return cls(f"{package.name}@{package.version}", package.digest)
+
+
+def shared_resolution(run: VesselConfig, package: VesselConfig) -> int:
+    """The largest resolution up to which both have the same feature maps.
+
+    Raises:
+        TransferError: if they have not even those of 4 pixels in common.
+    """
+    levels = 0
+    for ours, theirs in zip(run.channels, package.channels, strict=False):
+        if ours != theirs:
+            break
+        levels += 1
+    if levels == 0 or run.latent != package.latent:
+        raise TransferError(
+            f"the package's vessel network has {package.channels[0]} feature maps at 4 px and a latent "
+            f"of {package.latent}, this run's {run.channels[0]} and {run.latent}: set vessel.width "
+            "and vessel.latent as the package has them"
+        )
+    return run.resolutions[levels - 1]
+
+
+def take_over_vessel(generator: VesselGenerator, package: VesselGenerator, up_to: int) -> None:
+    """Copy the dense layer and every level up to a resolution; the others stay as they are."""
+    level = generator.config.level(up_to)
+    pairs: list[tuple[nn.Module, nn.Module]] = [(generator.dense, package.dense)]
+    pairs += zip(generator.levels[:level], package.levels[:level], strict=True)
+    pairs += zip(generator.to_map[: level + 1], package.to_map[: level + 1], strict=True)
+    for ours, theirs in pairs:
+        ours.load_state_dict(theirs.state_dict())
+
+
+def take_over_translator(translators: Sequence[Translator], package: Translator) -> None:
+    """Copy every weight; the translator works at any resolution.
+
+    Raises:
+        TransferError: if the networks are of another shape.
+    """
+    for translator in translators:
+        if translator.config != package.config:
+            raise TransferError(
+                f"the package's translator is {package.config}, this run's {translator.config}: set "
+                "photo.width, photo.blocks and photo.style as the package has them"
+            )
+        translator.load_state_dict(package.state_dict())

@@ -1,0 +1,137 @@
+"""Runs that start from a model package: its weights, where both have them, and a note of it."""
+
+import pytest
+import torch
+
+from models.devices import Device
+from models.package import SamplingConfig, load_package, write_package, write_tiny_package
+from models.pairs import find_pairs, load_pairs
+from models.training.budget import Budget
+from models.training.checkpoint import CheckpointError
+from models.training.command import main
+from models.training.loop import checkpoint_path, train
+from models.training.settings import StageOneSettings
+from models.training.stage_one import StageOne
+from models.training.stages import make_stages
+from models.training.transfer import TransferError
+from models.vessel_gan import VesselConfig
+from tests.models.runs import stage_two, weights
+
+CPU = Device.choose("cpu")
+SMALL = {"vessel": {"width": 0.125, "latent": 8}, "photo": {"width": 0.125, "style": 4}}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """64 px, 8 feature maps at each size."""
+    return load_package(write_tiny_package(tmp_path_factory.mktemp("models") / "tiny-64"))
+
+
+@pytest.fixture(scope="module")
+def large_pairs(pair_folder):
+    return load_pairs(find_pairs(pair_folder), 256)
+
+
+def from_package(pairs, package, channels, images=400, seed=5):
+    config = VesselConfig(channels, latent=8)
+    run = StageOne(pairs, config, StageOneSettings(), Budget(images=images), CPU, seed)
+    run.start_from(package)
+    return run
+
+
+def equal(first, second):
+    return all(torch.equal(first[key], second[key]) for key in first.keys() & second.keys())
+
+
+def test_a_run_of_the_same_size_starts_from_the_packages_weights(large_pairs, pairs, package):
+    run = from_package(large_pairs, package, (8,) * 5)
+    for network in (run.generator, run.average):
+        assert equal(package.vessel_generator().state_dict(), network.state_dict())
+    assert run.schedule() == (64, 1.0)
+    photo = stage_two(pairs)
+    photo.start_from(package)
+    for network in (photo.translator, photo.average):
+        assert equal(package.translator().state_dict(), network.state_dict())
+    # Its own encoder has learned nothing yet.
+    assert torch.equal(photo.style_statistics()[1], package.style_statistics()[1])
+
+
+def test_at_twice_the_size_shared_levels_are_kept_and_the_new_one_fades_in(large_pairs, package):
+    run = from_package(large_pairs, package, (8,) * 6)
+    theirs, ours = package.vessel_generator().state_dict(), run.average.state_dict()
+    assert equal(theirs, ours)
+    assert {key for key in ours if key not in theirs} == {
+        *(f"levels.4.{i}.{kind}" for i in (0, 1) for kind in ("weight", "bias")),
+        *("to_map.5.weight", "to_map.5.bias"),
+    }
+    with torch.inference_mode():
+        noise = torch.randn(4, 8)
+        assert torch.allclose(run.average(noise, 64), package.vessel_generator()(noise), atol=1e-5)
+    seen = []
+    while run.budget.progress < 1:
+        seen.append(run.schedule())
+        run.budget.spend(1, 0.01)
+    assert sorted({resolution for resolution, _ in seen}) == [64, 128]
+    assert {fade for resolution, fade in seen if resolution == 64} == {1.0}
+    assert next(fade for resolution, fade in seen if resolution == 128) < 0.1
+
+
+def test_levels_of_another_width_start_anew(large_pairs, package):
+    run = from_package(large_pairs, package, (8, 8, 8, 4, 4))
+    assert run.first_resolution == 16
+    with pytest.raises(TransferError, match=r"8 feature maps at 4 px.*set vessel\.width"):
+        from_package(large_pairs, package, (16, 8))
+
+
+def test_the_generator_waits_for_the_new_discriminator(large_pairs, package):
+    run = from_package(large_pairs, package, (8,) * 5, images=400)
+    run.step()
+    assert equal(package.vessel_generator().state_dict(), run.generator.state_dict())
+    while run.budget.progress <= 0.1:
+        run.step()
+    assert not equal(package.vessel_generator().state_dict(), run.generator.state_dict())
+
+
+def test_a_transferred_run_resumes_to_the_bit_and_in_no_other_runs_folder(
+    large_pairs, package, tmp_path
+):
+    whole = from_package(large_pairs, package, (8,) * 6, images=64)
+    assert train(whole, tmp_path)
+    folder = tmp_path / "cut"
+    folder.mkdir()
+    while not train(run := from_package(large_pairs, package, (8,) * 6, 64), folder, seconds=0.01):
+        pass
+    assert equal(weights(whole), weights(run))
+    with pytest.raises(CheckpointError, match=r"has started from noise, not from tiny-64@0\.0\.1"):
+        stranger = StageOne(large_pairs, run.config, StageOneSettings(), Budget(images=64), CPU)
+        stranger.save(checkpoint_path(tmp_path, "vessel"))
+        train(whole, tmp_path)
+
+
+def test_the_command_starts_from_a_package_and_says_so_in_its_own(
+    large_pairs, pair_folder, tmp_path
+):
+    one, two = make_stages(large_pairs, 64, CPU, images=8, settings=SMALL)
+    facts = {"name": "first-64", "version": "1.2.0", "title": "", "created": "2026-11-23"}
+    facts |= {"licence": "CC0-1.0", "training_data": {}, "expected": {}, "metrics": {}}
+    sampling = SamplingConfig(4, 0.5, 2, (0.5, 0.5, 0.46), (0.002, 0.004, 0.005))
+    style = (torch.zeros(4), torch.eye(4))
+    write_package(tmp_path / "first-64", facts, one.average, two.average, style, sampling)
+    given = [f"--set={stage}.{k}={v}" for stage, fields in SMALL.items() for k, v in fields.items()]
+    command = [
+        *("--pairs", str(pair_folder), "--run", str(tmp_path / "run"), "--resolution", "64"),
+        *("--images", "8", "--device", "cpu", "--package", str(tmp_path / "second-64"), *given),
+        *("--from-package", str(tmp_path / "first-64")),
+    ]
+    # Only photographs are learned anew; maps are the package's own.
+    main([*command, "--stage", "photo"])
+    first, second = load_package(tmp_path / "first-64"), load_package(tmp_path / "second-64")
+    assert equal(first.vessel_generator().state_dict(), second.vessel_generator().state_dict())
+    assert not equal(first.translator().state_dict(), second.translator().state_dict())
+    training = second.manifest["training"]
+    for stage, images in (("vessel", 0), ("photo", 8)):
+        assert training[stage]["from"] == {"model": "first-64@1.2.0", "digest": first.digest}
+        assert training[stage]["images"] == images
+    assert "started from first-64@1.2.0" in (tmp_path / "second-64" / "CARD.md").read_text()
+    with pytest.raises(SystemExit, match=r"set photo\.width"):
+        main([*command, "--set", "photo.blocks=2"])
