@@ -12,7 +12,7 @@ import torch
 from app.archive.pack import ArchiveError, discard_segments, pack
 from app.database import Database, open_database
 from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
-from app.jobs.tables import ItemKind, Job
+from app.jobs.tables import ItemKind, Job, Role
 from app.settings import Settings, get_settings
 from app.storage import Storage, StorageKeyError, job_prefix, open_storage
 from app.uploads.pictures import zip_key
@@ -47,15 +47,15 @@ class Worker:
         self._stopping = stopping
         self._samplers = SamplerCache(settings.models_dir, settings.device)
 
-    def work(self) -> bool:
-        """Claims the next item and does it. Returns whether there was one.
+    def work(self, role: Role = Role.GENERATE) -> bool:
+        """Claims the next item of the role and does it. Returns whether there was one.
 
         What goes wrong with an item is noted in its row; only a database that cannot be reached
         raises, and then the lease runs out by itself.
         """
         if self._stopping():
             return False
-        claim = claim_next(self._db, self.id, lease_seconds=self._settings.lease_seconds)
+        claim = claim_next(self._db, self.id, role.kinds, self._settings.lease_seconds)
         if claim is None:
             return False
         name = f"{claim.kind} {claim.ordinal} of {claim.job_id}"

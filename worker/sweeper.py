@@ -27,8 +27,9 @@ def sweep_once(settings: Settings, db: Database, storage: Storage) -> None:
     report = sweep(db, storage)
     if report != SweepReport(ready=report.ready):
         logger.info("swept: %s", report)
-    if report.ready and queue_depth(settings, "generate") == 0:
-        send_hints(settings, report.ready)
+    for role, ready in report.ready.items():
+        if queue_depth(settings, role) == 0:
+            send_hints(settings, ready, role)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

@@ -149,16 +149,23 @@ def request_cancel(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
         return True
 
 
-def request_delete(db: Database, job_id: str, clock: Clock = utc_now) -> bool:
+def request_delete(
+    db: Database,
+    job_id: str,
+    clock: Clock = utc_now,
+    check: Callable[[Session], None] = lambda session: None,
+) -> bool:
     """Delete the job: it is gone for its user now, and its bytes as soon as no item is leased.
 
-    Repeating it changes nothing. Returns whether there is, or was, such a job.
+    ``check`` may refuse it by raising; it runs in the transaction that would delete the job, behind
+    its lock. Repeating it changes nothing. Returns whether there is, or was, such a job.
     """
     with db.write() as session:
         job = find_job(session, job_id)
         if job is None:
             return False
         if job.deleted_at is None:
+            check(session)
             now = clock()
             job.deleted_at = now
             _cancel(session, job, now)

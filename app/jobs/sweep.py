@@ -1,7 +1,8 @@
 """The sweeper's work: put right what no worker is left to put right."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ from sqlalchemy.orm import Session
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.leases import note_failure
+from app.jobs.runs import in_use
 from app.jobs.states import lock_job, settle
-from app.jobs.tables import ENDED, Item, ItemState, Job, JobStatus
+from app.jobs.tables import ENDED, Item, ItemState, Job, JobStatus, Role
 from app.storage import Storage, job_prefix
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class SweepReport:
     settled: int = 0  # jobs moved on: packing made ready, or cancelled
     outlived: int = 0  # jobs whose time had come
     purged: int = 0  # deleted and expired jobs whose bytes were removed
-    ready: int = 0  # items that wait for a worker now
+    ready: Mapping[Role, int] = field(default_factory=dict)  # items that wait for a worker now
 
 
 def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport:
@@ -48,7 +50,7 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
     for job_id in _ids(db, select(Job.id).where(begun, idle)):
         report.settled += _settle(db, job_id, clock)
     outlived = Job.status.in_(ENDED - {JobStatus.EXPIRED}) & (Job.expires_at < clock())
-    for job_id in _ids(db, select(Job.id).where(outlived, Job.deleted_at.is_(None))):
+    for job_id in _ids(db, select(Job.id).where(outlived, Job.deleted_at.is_(None), ~in_use())):
         report.outlived += _expire(db, job_id, clock)
     gone = Job.deleted_at.is_not(None) | (Job.status == JobStatus.EXPIRED)
     unused = Job.purged_at.is_(None) & ~_has_item(ItemState.LEASED)
@@ -59,9 +61,12 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
     return report
 
 
-def count_ready(session: Session) -> int:
-    """Number of items that wait for a worker."""
-    return session.scalar(select(func.count()).where(Item.state == ItemState.READY)) or 0
+def count_ready(session: Session) -> dict[Role, int]:
+    """Number of items that wait for a worker, of each role that has any."""
+    counts = select(Item.kind, func.count()).where(Item.state == ItemState.READY)
+    ready = dict(session.execute(counts.group_by(Item.kind)).tuples().all())
+    sums = {role: sum(ready.get(kind, 0) for kind in role.kinds) for role in Role}
+    return {role: count for role, count in sums.items() if count}
 
 
 def _ids(db: Database, statement: Select[str]) -> list[str]:
