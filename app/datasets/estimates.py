@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.datasets.schemas import Estimate
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus, Rate
-from app.registry.service import RegisteredModel, Registry, UnknownModelError
+from app.registry.service import RegisteredModel, Registry
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     for job in jobs:
         key = (job.request["model"], job.request["resolution"])
         if key not in costs:
-            costs[key] = measured_cost(session, *key) or _expected_cost(registry, key[0])
+            costs[key] = measured_cost(session, *key) or _expected_cost(session, registry, key[0])
         cost = costs[key]
         if cost is not None:
             seconds += (job.count - done.get(job.id, 0)) * cost.seconds
@@ -80,8 +80,6 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
     return estimates
 
 
-def _expected_cost(registry: Registry, model: str) -> PairCost | None:
-    try:
-        return expected_cost(registry.find(model))
-    except UnknownModelError:
-        return None  # the package was removed after the order
+def _expected_cost(session: Session, registry: Registry, model: str) -> PairCost | None:
+    found = registry.get(session, model)  # None: the package was removed after the order
+    return None if found is None else expected_cost(found)

@@ -208,8 +208,8 @@ def _resolve(
     if order.count > most:
         raise invalid_field("count", f"Input should be less than or equal to {most}")
     try:
-        registry = services.registry
-        model = registry.default() if order.model is None else registry.find(order.model)
+        with services.db.read() as session:
+            model = services.registry.meant(session, caller, order.model)
     except UnknownModelError as error:
         raise invalid_field("model", str(error)) from None
     offered = model.manifest.resolutions

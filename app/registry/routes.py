@@ -1,19 +1,24 @@
 """GET /models and what belongs to one model."""
 
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
-from app.deps import ServicesDep
+from app.access.caller import Caller, Reader
+from app.deps import Services, ServicesDep
 from app.errors import not_found
 from app.openapi import problems
-from app.problems import NOT_FOUND
-from app.registry.schemas import Model, ModelLinks, ModelList
-from app.registry.service import CARD, SAMPLES, RegisteredModel, Registry, UnknownModelError
+from app.problems import INSUFFICIENT_SCOPE, NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE
+from app.registry.schemas import Model, ModelList
+from app.registry.service import CARD, SAMPLES, RegisteredModel, UnknownModelError
+from app.registry.views import find_default, show
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(
+    prefix="/models",
+    tags=["models"],
+    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
+)
 
 Reference = Annotated[
     str,
@@ -25,16 +30,20 @@ Reference = Annotated[
 
 
 @router.get("", summary="List the models")
-def list_models(services: ServicesDep) -> ModelList:
-    """Every model that an order can name."""
-    registry = services.registry
-    return ModelList(data=[_describe(registry, model) for model in registry.models()])
+def list_models(services: ServicesDep, caller: Reader) -> ModelList:
+    """Every model that an order of yours can name."""
+    with services.db.read() as session:
+        models = services.registry.models(session, caller)
+        default = find_default(services.registry, session, caller)
+    return ModelList(data=[show(model, default) for model in models])
 
 
 @router.get("/{model}", summary="Show a model", responses=problems(NOT_FOUND))
-def get_model(services: ServicesDep, model: Reference) -> Model:
+def get_model(services: ServicesDep, caller: Reader, model: Reference) -> Model:
     """What the model can make, what it was trained on, how good it is and what a pair costs."""
-    return _describe(services.registry, _find(services.registry, model))
+    found = _find(services, caller, model)
+    with services.db.read() as session:
+        return show(found, find_default(services.registry, session, caller))
 
 
 @router.get(
@@ -43,9 +52,9 @@ def get_model(services: ServicesDep, model: Reference) -> Model:
     response_class=Response,
     responses=problems(NOT_FOUND) | {200: {"content": {"text/markdown": {}}}},
 )
-def get_model_card(services: ServicesDep, model: Reference) -> Response:
+def get_model_card(services: ServicesDep, caller: Reader, model: Reference) -> Response:
     """The model card, in Markdown: intended use, training, limits."""
-    return Response(_file(services.registry, model, CARD).read_bytes(), media_type="text/markdown")
+    return Response(_file(services, caller, model, CARD), media_type="text/markdown")
 
 
 @router.get(
@@ -54,39 +63,21 @@ def get_model_card(services: ServicesDep, model: Reference) -> Response:
     response_class=Response,
     responses=problems(NOT_FOUND) | {200: {"content": {"image/png": {}}}},
 )
-def get_model_samples(services: ServicesDep, model: Reference) -> Response:
+def get_model_samples(services: ServicesDep, caller: Reader, model: Reference) -> Response:
     """A sheet of sample pictures, PNG."""
-    return Response(_file(services.registry, model, SAMPLES).read_bytes(), media_type="image/png")
+    return Response(_file(services, caller, model, SAMPLES), media_type="image/png")
 
 
-def _find(registry: Registry, reference: str) -> RegisteredModel:
+def _find(services: Services, caller: Caller, reference: str) -> RegisteredModel:
     try:
-        return registry.find(reference)
+        with services.db.read() as session:
+            return services.registry.find(session, caller, reference)
     except UnknownModelError:
         raise not_found(f"model {reference!r}") from None
 
 
-def _file(registry: Registry, reference: str, name: str) -> Path:
-    file = _find(registry, reference).file(name)
-    if file is None:
+def _file(services: Services, caller: Caller, reference: str, name: str) -> bytes:
+    model = _find(services, caller, reference)
+    if not model.has(name):
         raise not_found(f"{name} in the package of {reference!r}")
-    return file
-
-
-def _describe(registry: Registry, model: RegisteredModel) -> Model:
-    home = f"/models/{model.id}"
-    try:
-        default = registry.default() == model
-    except UnknownModelError:
-        default = False
-    return Model(
-        **model.manifest.model_dump(exclude={"format", "files"}),
-        id=model.id,
-        default=default,
-        digest=model.digest,
-        links=ModelLinks(
-            self=home,
-            card=f"{home}/card" if model.file(CARD) else None,
-            samples=f"{home}/samples" if model.file(SAMPLES) else None,
-        ),
-    )
+    return model.read(services.storage, name)

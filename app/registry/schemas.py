@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+Version = Annotated[
+    str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,5})(\.(0|[1-9][0-9]{0,5})){2}$")
+]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -71,6 +73,7 @@ class Model(BaseModel):
     expected: Expected
     metrics: dict[str, Any]
     digest: Sha256 = Field(description="SHA-256 of the package's package.json.")
+    shipped: bool = Field(description="Whether it came with the service: everyone's, and kept.")
     links: ModelLinks
 
 

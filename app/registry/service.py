@@ -1,21 +1,37 @@
-"""The registry: the model packages in one folder, looked at anew on each call."""
+"""The registry: the models that orders can name.
+
+Those in one folder are shipped with the service, read-only, and everyone's; they are looked at anew on
+each call. The others are rows of a table and a zip each in storage, and their owners' own.
+"""
+
+from __future__ import annotations
 
 import hashlib
-import json
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from app.registry.manifest import MANIFEST, PackageFault, read_manifest
+from app.registry.package_zip import open_zip
 from app.registry.schemas import PackageManifest
+from app.registry.tables import DefaultModel, StoredModel
+from app.storage import Storage
+from app.uploads.archive import StoredFile
+
+if TYPE_CHECKING:
+    from app.access.caller import Caller  # who imports what the registry is a part of
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "package.json"
 CARD = "CARD.md"
 SAMPLES = "samples.png"
 SHIPPED_MODEL = "chase-256"
+REFERENCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]{0,62})(@[0-9.]{5,20})?")
 
 
 class RegistryError(Exception):
@@ -28,11 +44,12 @@ class UnknownModelError(LookupError):
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A usable package: its folder, its manifest, and the digest that names its exact contents."""
+    """A usable package: its manifest, and the digest that names its exact contents."""
 
-    folder: Path
     manifest: PackageManifest
     digest: str  # SHA-256 of package.json
+    folder: Path | None = None  # of a shipped one
+    owner: str = ""  # of a stored one
 
     @property
     def id(self) -> str:
@@ -40,24 +57,37 @@ class RegisteredModel:
 
     @property
     def release(self) -> tuple[int, ...]:
-        """The version as numbers, to compare."""
-        return tuple(int(part) for part in self.manifest.version.split("."))
+        return release_of(self.manifest.version)
 
-    def file(self, name: str) -> Path | None:
-        """One of the package's files, if it has it."""
-        return self.folder / name if name in self.manifest.files else None
+    @property
+    def key(self) -> str:
+        """Of its zip in storage; of a shipped one's, once it has been exported."""
+        return f"models/{self.manifest.name}/{self.manifest.version}/{self.digest}.zip"
+
+    def has(self, name: str) -> bool:
+        """Whether one of the package's files has this name."""
+        return name in self.manifest.files
+
+    def read(self, storage: Storage, name: str) -> bytes:
+        """One of the package's files."""
+        if self.folder is not None:
+            return (self.folder / name).read_bytes()
+        return open_zip(StoredFile(storage, self.key)).read(name)
 
 
 class Registry:
-    """Finds models by ``name@version``, or by name alone: then the highest version."""
+    """Finds models by ``name@version``, or by name alone: then the highest version.
+
+    A caller finds the shipped models, and of the stored ones those that the caller may see.
+    """
 
     def __init__(self, folder: Path, default_model: str | None = None) -> None:
         self.folder = folder
         self._default_model = default_model
         self._complaints: set[str] = set()
 
-    def models(self) -> list[RegisteredModel]:
-        """All usable models by name, the highest version first; each bad package is logged once."""
+    def shipped(self) -> list[RegisteredModel]:
+        """The usable packages of the folder; each bad one is logged once."""
         found: dict[str, RegisteredModel] = {}
         for path in sorted(self.folder.glob(f"*/{MANIFEST}")):
             try:
@@ -67,43 +97,96 @@ class Registry:
                 found[model.id] = model
             except RegistryError as error:
                 self._complain(str(error))
-        newest_first = sorted(found.values(), key=lambda model: model.release, reverse=True)
+        return list(found.values())
+
+    def models(
+        self, session: Session, caller: Caller, name: str | None = None
+    ) -> list[RegisteredModel]:
+        """All models, or those of one name, by name, the highest version first."""
+        kept = select(StoredModel).where(StoredModel.deleted_at.is_(None))
+        if not caller.sees_all:
+            kept = kept.where(StoredModel.owner == caller.owner)
+        if name is not None:
+            kept = kept.where(StoredModel.name == name)
+        models = {model.id: model for model in map(stored, session.scalars(kept))}
+        models |= {
+            model.id: model for model in self.shipped() if name in (None, model.manifest.name)
+        }
+        newest_first = sorted(models.values(), key=lambda model: model.release, reverse=True)
         return sorted(newest_first, key=lambda model: model.manifest.name)
 
-    def find(self, reference: str) -> RegisteredModel:
+    def find(self, session: Session, caller: Caller, reference: str) -> RegisteredModel:
         """The model that ``name`` or ``name@version`` means.
 
         Raises:
-            UnknownModelError: there is none.
+            UnknownModelError: there is none that the caller may see.
         """
-        models = self.models()
-        for model in models:
-            if reference in (model.id, model.manifest.name):
-                return model
-        known = ", ".join(model.id for model in models) or "none"
+        if match := REFERENCE.fullmatch(reference):
+            for model in self.models(session, caller, match["name"]):
+                if reference in (model.id, match["name"]):
+                    return model
+        known = _ids(self.models(session, caller))
         raise UnknownModelError(f"There is no model {reference!r}; there are: {known}.")
 
-    def default(self) -> RegisteredModel:
-        """The model of orders that name none: the setting's, chase-256, or the only one.
+    def get(self, session: Session, model_id: str) -> RegisteredModel | None:
+        """The model ``name@version``, whosever it is; also a stored one that has been deleted."""
+        for model in self.shipped():
+            if model.id == model_id:
+                return model
+        name, _, version = model_id.partition("@")
+        row = session.get(StoredModel, (name, version))
+        return None if row is None else stored(row)
+
+    def meant(self, session: Session, caller: Caller, reference: str | None) -> RegisteredModel:
+        """The model of an order that names this one, or none.
+
+        Raises:
+            UnknownModelError: there is none that the caller may see.
+        """
+        if reference is None:
+            return self.default(session, caller)
+        return self.find(session, caller, reference)
+
+    def default(self, session: Session, caller: Caller) -> RegisteredModel:
+        """The model of orders that name none: the one that the caller has chosen, else the
+        setting's, chase-256, or the only one.
 
         Raises:
             UnknownModelError: there is none, or several and no way to choose.
         """
+        models = self.models(session, caller)
+        chosen = session.get(DefaultModel, caller.owner)
+        for model in models:
+            if chosen and model.id == chosen.model:  # it may have been deleted since
+                return model
         if self._default_model:
-            return self.find(self._default_model)
-        models = self.models()
-        names = {model.manifest.name for model in models}
-        if SHIPPED_MODEL in names:
-            return self.find(SHIPPED_MODEL)
-        if len(names) == 1:
+            return self.find(session, caller, self._default_model)
+        for model in models:
+            if model.manifest.name == SHIPPED_MODEL:
+                return model
+        if len({model.manifest.name for model in models}) == 1:
             return models[0]
-        known = ", ".join(model.id for model in models) or "none"
-        raise UnknownModelError(f"There is no default model, name one of: {known}.")
+        raise UnknownModelError(f"There is no default model, name one of: {_ids(models)}.")
 
     def _complain(self, message: str) -> None:
         if message not in self._complaints:
             self._complaints.add(message)
             logger.warning("A model package is left out: %s", message)
+
+
+def stored(row: StoredModel) -> RegisteredModel:
+    """The model of a row."""
+    manifest = PackageManifest.model_validate_json(row.package)
+    return RegisteredModel(manifest, row.digest, owner=row.owner)
+
+
+def release_of(version: str) -> tuple[int, ...]:
+    """The version as numbers, to compare."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def _ids(models: list[RegisteredModel]) -> str:
+    return ", ".join(model.id for model in models) or "none"
 
 
 def read_package(folder: Path) -> RegisteredModel:
@@ -117,17 +200,11 @@ def read_package(folder: Path) -> RegisteredModel:
     path = folder / MANIFEST
     try:
         data = path.read_bytes()
-        manifest = PackageManifest.model_validate(json.loads(data))
+        manifest = read_manifest(data, PackageManifest)
     except OSError as error:
         raise RegistryError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValidationError as error:
-        faults = (
-            f"{'.'.join(str(part) for part in fault['loc']) or 'the document'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise RegistryError(f"{path}: {'; '.join(faults)}") from None
-    except ValueError as error:
-        raise RegistryError(f"{path}: is not JSON ({error})") from None
+    except PackageFault as fault:
+        raise RegistryError(f"{folder}/{fault}") from None
     for name, expected in manifest.files.items():
         file = folder / name
         if not file.resolve().is_relative_to(folder.resolve()):
@@ -136,4 +213,4 @@ def read_package(folder: Path) -> RegisteredModel:
             raise RegistryError(f"{file}: is missing")
         if (size := file.stat().st_size) != expected.bytes:
             raise RegistryError(f"{file}: has {size} bytes, not {expected.bytes}")
-    return RegisteredModel(folder, manifest, hashlib.sha256(data).hexdigest())
+    return RegisteredModel(manifest, hashlib.sha256(data).hexdigest(), folder=folder)

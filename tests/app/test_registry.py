@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from app.access.caller import ANYBODY
+from app.database import Database
 from app.registry.service import Registry, RegistryError, UnknownModelError, read_package
-from tests.app.packages import CARD, manifest, write_package
+from tests.app.packages import manifest, write_package
 
 
 def test_a_package_is_read(tmp_path: Path) -> None:
@@ -13,13 +15,10 @@ def test_a_package_is_read(tmp_path: Path) -> None:
     assert model.id == "eye@1.0.0"
     assert model.manifest.resolutions == [64, 128]
     assert len(model.digest) == 64
-    card = model.file("CARD.md")
-    assert card is not None
-    assert card.read_text() == CARD
-    assert model.file("samples.png") is None
+    assert model.has("CARD.md") and not model.has("samples.png")
 
 
-def test_models_are_found_by_name_and_by_version(tmp_path: Path) -> None:
+def test_models_are_found_by_name_and_by_version(tmp_path: Path, db: Database) -> None:
     for folder, name, version in (
         ("a", "eye", "1.9.0"),
         ("b", "eye", "1.10.0"),
@@ -27,32 +26,38 @@ def test_models_are_found_by_name_and_by_version(tmp_path: Path) -> None:
     ):
         write_package(tmp_path / folder, name=name, version=version)
     registry = Registry(tmp_path)
-    assert [model.id for model in registry.models()] == ["disc@2.0.0", "eye@1.10.0", "eye@1.9.0"]
-    assert registry.find("eye").id == "eye@1.10.0"
-    assert registry.find("eye@1.9.0").id == "eye@1.9.0"
-    for unknown in ("eye@2.0.0", "ey", "", "@"):
-        with pytest.raises(UnknownModelError, match=r"there are: disc@2\.0\.0, eye@1\.10\.0"):
-            registry.find(unknown)
+    with db.read() as session:
+        models = registry.models(session, ANYBODY)
+        assert [model.id for model in models] == ["disc@2.0.0", "eye@1.10.0", "eye@1.9.0"]
+        assert registry.find(session, ANYBODY, "eye").id == "eye@1.10.0"
+        assert registry.find(session, ANYBODY, "eye@1.9.0").id == "eye@1.9.0"
+        for unknown in ("eye@2.0.0", "ey", "", "@", "eye@", "eye\0"):
+            with pytest.raises(UnknownModelError, match=r"there are: disc@2\.0\.0, eye@1\.10\.0"):
+                registry.find(session, ANYBODY, unknown)
 
 
-def test_the_default_model(tmp_path: Path) -> None:
+def test_the_default_model(tmp_path: Path, db: Database) -> None:
+    def default(setting: str | None = None) -> str:
+        with db.read() as session:
+            return Registry(tmp_path, setting).default(session, ANYBODY).id
+
     with pytest.raises(UnknownModelError, match="none"):
-        Registry(tmp_path).default()
+        default()
     write_package(tmp_path / "a", name="eye")
-    assert Registry(tmp_path).default().id == "eye@1.0.0"
+    assert default() == "eye@1.0.0"
     write_package(tmp_path / "b", name="disc")
     with pytest.raises(UnknownModelError, match=r"disc@1\.0\.0, eye@1\.0\.0"):
-        Registry(tmp_path).default()
-    assert Registry(tmp_path, "disc").default().id == "disc@1.0.0"
+        default()
+    assert default("disc") == "disc@1.0.0"
     write_package(tmp_path / "c", name="chase-256")
-    assert Registry(tmp_path).default().id == "chase-256@1.0.0"
+    assert default() == "chase-256@1.0.0"
 
 
 def test_a_new_package_is_seen_at_once(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
-    assert registry.models() == []
+    assert registry.shipped() == []
     write_package(tmp_path / "eye")
-    assert [model.id for model in registry.models()] == ["eye@1.0.0"]
+    assert [model.id for model in registry.shipped()] == ["eye@1.0.0"]
 
 
 def test_a_bad_package_is_left_out_and_logged_once(
@@ -63,7 +68,7 @@ def test_a_bad_package_is_left_out_and_logged_once(
     write_package(tmp_path / "same")
     registry = Registry(tmp_path)
     for _ in range(3):
-        assert [model.id for model in registry.models()] == ["eye@1.0.0"]
+        assert [model.id for model in registry.shipped()] == ["eye@1.0.0"]
     assert len(caplog.records) == 2
     assert "bad/package.json: version:" in caplog.text
     assert "same/package.json" in caplog.text and "holds eye@1.0.0 already" in caplog.text
@@ -75,6 +80,8 @@ def test_a_bad_package_is_left_out_and_logged_once(
         ({"format": "fundusmith-model/9"}, "package.json: format: "),
         ({"name": "Eye of newt"}, "package.json: name: "),
         ({"version": "1"}, "package.json: version: "),
+        ({"version": "1.0.01"}, "package.json: version: "),
+        ({"metrics": {"dice": float("nan")}}, "package.json: is not JSON"),
         ({"resolutions": []}, "package.json: resolutions: "),
         ({"resolutions": [0]}, "package.json: resolutions.0: "),
         ({"expected": {"bytes_per_pair": 1, "machine": "x"}}, "expected.seconds_per_pair: "),
@@ -102,7 +109,9 @@ def test_a_missing_field_is_named(tmp_path: Path, field: str) -> None:
         read_package(folder)
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b"null"])
+@pytest.mark.parametrize(
+    "content", [b"{", b"\xff", b"[]", b"null", b'{"metrics": 1e999}', b'["\\ud800"]', b"[" * 9999]
+)
 def test_a_manifest_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "package.json").write_bytes(content)
     with pytest.raises(RegistryError, match=r"package\.json"):

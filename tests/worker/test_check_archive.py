@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from app.storage import Storage
+from app.uploads.archive import LARGEST_DIRECTORY, MOST_FILES, RATIO_FROM
 from app.uploads.pictures import report_key
 from tests.worker.checked import Check, embedded
 from tests.zips import maps, pack, picture, vessels
-from worker.check.archive import LARGEST_DIRECTORY, MOST_FILES, RATIO_FROM
 
 
 def named(name: str, mode: int = 0) -> tuple[zipfile.ZipInfo, bytes]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from worker.check.faults import FileFault
+from app.uploads.faults import FileFault
 
 FORMATS = ("JPEG", "PNG", "TIFF", "PPM", "GIF")
 MOST_PIXELS = 32 << 20

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.uploads.faults import FileFault, faults_of
 from app.uploads.schemas import Conversion
 from worker.check.decoding import Note, as_grey, as_rgb, decode
-from worker.check.faults import FileFault, faults_of
 from worker.check.maps import field_in, mask_of, vessels_of
 from worker.png import encode_map, encode_photograph
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from app.uploads.faults import FileFault
 from models.field_of_view import find_field_of_view
 from worker.check.decoding import Note
-from worker.check.faults import FileFault
 
 MOST_GREY = 0.25  # of the area: the soft edges of thin vessels take less, a photograph nearly all
 MOST_VESSEL = 0.4  # of the field: real maps have 0.05 to 0.2

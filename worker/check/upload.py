@@ -7,11 +7,11 @@ from typing import Any
 
 from app.jobs.leases import Claim
 from app.storage import Storage
+from app.uploads.archive import ARCHIVES, StoredFile, UploadedZip
+from app.uploads.faults import FileFault, UploadFault
 from app.uploads.pictures import PictureWriter, report_key, segment_key, zip_key
 from app.uploads.schemas import IgnoredFile, RefusedFile, Report, UsedPicture
 from models.layouts import is_picture, recognise_maps, recognise_pairs
-from worker.check.archive import ARCHIVES, UploadedZip
-from worker.check.faults import FileFault, UploadFault
 from worker.check.group import Group, Normalised, normalise
 
 EXPECTED = {
@@ -30,7 +30,7 @@ def check_upload(claim: Claim, storage: Storage, report: Callable[[int], None]) 
     found = Report(used=[], refused=[], ignored=[])
     index_sha256 = error = None
     try:
-        archive = UploadedZip(storage, zip_key(claim.job_id))
+        archive = UploadedZip(StoredFile(storage, zip_key(claim.job_id)))
         with storage.write(segment_key(claim.job_id)) as segment:
             writer = PictureWriter(segment)
             keeper = _Keeper(archive, writer, found)

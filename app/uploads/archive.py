@@ -7,11 +7,12 @@ import io
 import re
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from app.storage import Storage
-from worker.check.faults import FileFault, UploadFault
+from app.uploads.faults import FileFault, UploadFault
 
 MOST_FILES = 10_000
 LARGEST_FILE = 256 << 20  # bytes, uncompressed
@@ -82,22 +83,31 @@ class _Buffered(io.BufferedReader):
 
 
 class UploadedZip:
-    """The files of an uploaded zip.
+    """The files of an uploaded zip, a seekable file.
+
+    ``largest_file`` and ``largest_total`` are limits in bytes, uncompressed.
 
     Raises:
         UploadFault: it is no zip, or one that is not to be trusted.
     """
 
-    def __init__(self, storage: Storage, key: str) -> None:
-        self._file = StoredFile(storage, key)
+    def __init__(
+        self,
+        file: IO[bytes] | StoredFile,
+        largest_file: int = LARGEST_FILE,
+        largest_total: int = LARGEST_TOTAL,
+    ) -> None:
+        self._file = file
+        self._largest_total = largest_total
+        self._packed_size = file.seek(0, io.SEEK_END)
         try:
-            self._zip = zipfile.ZipFile(_Buffered(self._file, CHUNK))
+            self._zip = zipfile.ZipFile(_Buffered(file, CHUNK))  # type: ignore[arg-type]
         except (UploadFault, MemoryError):
             raise
         except Exception as error:  # of any class: the bytes may be anything
-            if self._file.failure:
-                raise self._file.failure from error
-            raise _not_a_zip(storage.read(key, 0, 4), error) from error
+            self._refuse_failure(error)
+            file.seek(0)
+            raise _not_a_zip(file.read(4) or b"", error) from error
         entries = self._zip.infolist()
         if len(entries) > MOST_FILES:
             raise UploadFault(
@@ -105,7 +115,7 @@ class UploadedZip:
             )
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
-            _check_entry(entry)
+            _check_entry(entry, largest_file)
             name = str(PurePosixPath(entry.filename))  # ./a.png is a.png
             if name in self._entries:
                 raise UploadFault("duplicate_name", f"{name} is in the zip twice.")
@@ -117,37 +127,48 @@ class UploadedZip:
         """The names of all files, not of folders, in the order of the zip."""
         return [name for name, entry in self._entries.items() if not entry.is_dir()]
 
+    def size(self, name: str) -> int:
+        """The file's bytes, uncompressed, as the zip has it."""
+        return self._entries[name].file_size
+
     def read(self, name: str) -> bytes:
         """The file's bytes.
 
         Raises:
             FileFault: it is damaged, or packed in a way that is not read.
         """
-        entry, pieces = self._entries[name], []
+        return b"".join(self.pieces(name))
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """As ``read``, in pieces of at most ``CHUNK`` bytes."""
+        entry = self._entries[name]
         if entry.compress_type not in METHODS:
             # LZMA may ask for gigabytes to unpack a few bytes.
             raise FileFault("compression", "packed in a way that is not read; use deflate or store")
         try:
             with self._zip.open(entry) as file:
                 while piece := file.read(CHUNK):
-                    pieces.append(piece)
+                    yield piece
         except MemoryError:
             raise
         except Exception as error:  # as above
-            if self._file.failure:
-                raise self._file.failure from error
+            self._refuse_failure(error)
             raise FileFault("damaged", f"damaged within the zip: {error}") from error
-        return b"".join(pieces)
+
+    def _refuse_failure(self, error: Exception) -> None:
+        """Raises what the storage has raised, if that is behind the error."""
+        if isinstance(self._file, StoredFile) and self._file.failure:
+            raise self._file.failure from error
 
     def _check_sizes(self) -> None:
         packed = sum(entry.compress_size for entry in self._entries.values())
         unpacked = sum(entry.file_size for entry in self._entries.values())
-        if packed > self._file.size:
+        if packed > self._packed_size:
             raise UploadFault("zip_bomb", "Files of the zip share their bytes: no honest zip's do.")
-        if unpacked > LARGEST_TOTAL:
+        if unpacked > self._largest_total:
             raise UploadFault(
                 "too_large_unpacked",
-                f"The zip has {unpacked} bytes unpacked; it may have {LARGEST_TOTAL}.",
+                f"The zip has {unpacked} bytes unpacked; it may have {self._largest_total}.",
             )
         _check_ratio("The zip", unpacked, packed)
 
@@ -160,7 +181,7 @@ def _not_a_zip(start: bytes, error: Exception) -> UploadFault:
     return UploadFault("not_a_zip", "What was uploaded is not a zip.")
 
 
-def _check_entry(entry: zipfile.ZipInfo) -> None:
+def _check_entry(entry: zipfile.ZipInfo, largest: int) -> None:
     name = entry.orig_filename
     parts = name.removesuffix("/").split("/")
     if name.startswith("/") or DRIVE.match(name):
@@ -178,10 +199,10 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         raise UploadFault("special_file", f"{name} is neither a file nor a folder.")
     if entry.flag_bits & ENCRYPTED:
         raise UploadFault("encrypted", f"{name} is encrypted; pack it without a password.")
-    if entry.file_size > LARGEST_FILE:
+    if entry.file_size > largest:
         raise UploadFault(
             "file_too_large",
-            f"{name} has {entry.file_size} bytes unpacked; a file may have {LARGEST_FILE}.",
+            f"{name} has {entry.file_size} bytes unpacked; a file may have {largest}.",
         )
     _check_ratio(name, entry.file_size, entry.compress_size)
 
@@ -189,5 +210,5 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
 def _check_ratio(what: str, unpacked: int, packed: int) -> None:
     if unpacked > max(RATIO_FROM, LARGEST_RATIO * packed):
         raise UploadFault(
-            "zip_bomb", f"{what} grows from {packed} to {unpacked} bytes: no pictures do."
+            "zip_bomb", f"{what} grows from {packed} to {unpacked} bytes: no honest zip does."
         )
