@@ -94,29 +94,35 @@ def mirrors_to_one_eye(maps: Tensor) -> Tensor:
     return mirrored
 
 
-def augment_some(maps: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Move each map of [B, 1, H, W] with the given probability; differentiable in the maps."""
-    matrices = random_affine(len(maps), DISCRIMINATOR, generator)
-    chosen = torch.rand(len(maps), generator=generator) < probability
-    identity = torch.eye(2, 3).expand_as(matrices)
-    return move(maps, torch.where(chosen[:, None, None], matrices, identity), outside=-1.0)
+def random_affine_for_some(
+    count: int, moves: Moves, probability: float, generator: torch.Generator
+) -> Tensor:
+    """Draw [count, 2, 3] matrices as :func:`random_affine`, each with the given probability.
+
+    The others leave a map where it is.
+    """
+    matrices = random_affine(count, moves, generator)
+    chosen = torch.rand(count, generator=generator) < probability
+    return torch.where(chosen[:, None, None], matrices, torch.eye(2, 3).expand_as(matrices))
 
 
-def change_light(photos: Tensor, generator: torch.Generator) -> Tensor:
+def random_light(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw gamma [count, 1, 1, 1] and gain [count, 3, 1, 1] of light changes, as base 2 logarithms."""
+
+    def normal(deviation: float, channels: int = 1) -> Tensor:
+        return torch.randn(count, channels, 1, 1, generator=generator) * deviation
+
+    return normal(0.15), normal(0.08) + normal(0.05, 3)
+
+
+def change_light(photos: Tensor, gamma: Tensor, gain: Tensor) -> Tensor:
     """Vary exposure, colour balance and contrast a little; [B, 3, H, W] in [-1, 1] -> the same.
 
     Twenty photographs are twenty points of the style space; this makes clouds of them.
     """
-    b = len(photos)
-
-    def normal(deviation: float, channels: int = 1) -> Tensor:
-        drawn = torch.randn(b, channels, 1, 1, generator=generator) * deviation
-        return drawn.to(photos)
-
     light = (photos + 1) / 2
-    gamma = torch.exp2(normal(0.15))
-    gain = torch.exp2(normal(0.08) + normal(0.05, 3))
-    return (light.clamp(1e-4, 1).pow(gamma) * gain).clamp(0, 1) * 2 - 1
+    light = light.clamp(1e-4, 1).pow(torch.exp2(gamma.to(photos)))
+    return (light * torch.exp2(gain.to(photos))).clamp(0, 1) * 2 - 1
 
 
 @dataclass

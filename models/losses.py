@@ -71,14 +71,21 @@ def feature_matching(fake: Features, real: Features) -> Tensor:
     return torch.stack(differences).sum() / len(fake)
 
 
-def weighted_l1(fake: Tensor, real: Tensor, vessels: Tensor, emphasis: float = 4.0) -> Tensor:
-    """Mean absolute difference, ``1 + emphasis`` times as dear on vessels and their rim.
+def vessel_weight(vessels: Tensor, emphasis: float = 4.0) -> Tensor:
+    """How dear each pixel is: 1, and ``1 + emphasis`` on vessels and their rim.
 
     A tenth of the pixels are vessel and thin ones a hundredth: without the weight they are the last
-    thing learned. photos [B, 3, H, W], vessels [B, 1, H, W] in {0, 1}.
+    thing learned. vessels [B, 1, H, W] in {0, 1} -> the same shape.
     """
-    weight = 1 + emphasis * F.max_pool2d(vessels, 3, stride=1, padding=1)
-    return (weight * (fake - real).abs()).mean() / weight.mean()
+    return 1 + emphasis * F.max_pool2d(vessels, 3, stride=1, padding=1)
+
+
+def weighted_l1(fake: Tensor, real: Tensor, weight: Tensor, mean_weight: Tensor) -> Tensor:
+    """Mean absolute difference of photographs [B, 3, H, W], weighted by [B, 1, H, W]; a scalar.
+
+    ``mean_weight`` is that of the whole batch, of which this may be a share.
+    """
+    return (weight * (fake - real).abs()).mean() / mean_weight
 
 
 def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:

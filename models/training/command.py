@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from models.training.packaging import Identity, package_run
 from models.training.run import Run
 from models.training.settings import SettingsError, StageOneSettings, StageTwoSettings
 from models.training.stages import make_stages
+from models.training.team import Team
 
 
 def parser() -> argparse.ArgumentParser:
@@ -98,7 +100,8 @@ def run_stages(options: argparse.Namespace) -> bool:
     if options.threads:
         torch.set_num_threads(options.threads)
     package = load_package(options.from_package) if options.from_package else None
-    device = Device.choose(options.device)
+    device = Device.choose(own_device(options.device))
+    team = Team.join(device.name)
     pairs = load_pairs(find_pairs(options.pairs, options.first), size=2 * options.resolution)
     options.run.mkdir(parents=True, exist_ok=True)
 
@@ -111,12 +114,14 @@ def run_stages(options: argparse.Namespace) -> bool:
         seed=options.seed,
         settings=read_settings(options.set),
         package=package,
+        team=team,
     )
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
     with _stop_on_signals() as stopped:
         if not all(_train_watched(run, options, stopped) for run in runs):
             return False
-    if options.package:
+    team.leave()
+    if options.package and team.rank == 0:
         for run in {one, two} - set(runs):
             checkpoint = checkpoint_path(options.run, run.stage)
             if checkpoint.exists() or not run.complete:
@@ -127,13 +132,24 @@ def run_stages(options: argparse.Namespace) -> bool:
     return True
 
 
+def own_device(wanted: str) -> str:
+    """A GPU of its own for each process that torchrun starts on a machine."""
+    rank = os.environ.get("LOCAL_RANK")
+    if rank and wanted in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{rank}"
+    return wanted
+
+
 def _train_watched(run: Run, options: argparse.Namespace, stopped: threading.Event) -> bool:
     """Train a stage with a journal and a progress bar; whether its budget is spent."""
     form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
-    recorders: list[Recorder] = [Journal(options.run, run.stage)]
+    first = run.team.rank == 0
+    recorders: list[Recorder] = [Journal(options.run, run.stage)] if first else []
     with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=100.0, desc=run.stage, bar_format=form))
-        if options.tensorboard:
+        bar = stack.enter_context(
+            tqdm(total=100.0, desc=run.stage, bar_format=form, disable=not first)
+        )
+        if options.tensorboard and first:
             events = Events(options.run / "tensorboard", run.stage)
             recorders.append(stack.enter_context(events))
 

@@ -62,7 +62,8 @@ def train(
     """Train for ``seconds``, or until the budget is spent, and save.
 
     Goes on from the checkpoint in ``folder`` if there is one. However it is cut, and wherever it is
-    killed, a run on a budget of images ends with the same weights, to the bit, on the same CPU.
+    killed, a run on a budget of images ends with the same weights, to the bit, on the same CPU. Of
+    several processes that share a run, each calls this; the first one saves.
 
     Args:
         seconds: training time of this slice; the rest of the budget if None. A stage that may be
@@ -93,7 +94,8 @@ def train(
         def due(every: float, before: float = before) -> bool:
             return before // every < budget.seconds_spent // every
 
-        stop = _reported_stop(run, report) or (budget.seconds_spent >= end and run.sound)
+        stop = run.team.any(_reported_stop(run, report))
+        stop = stop or (budget.seconds_spent >= end and run.sound)
         unsaved = unsaved or due(save_seconds)
         saving = (unsaved or stop or budget.progress >= 1) and (run.sound or budget.progress >= 1)
         if saving or due(line_seconds):
@@ -101,12 +103,14 @@ def train(
             for recorder in recorders:
                 recorder.line(line)
         if saving:
-            run.save(checkpoint)
+            if run.team.rank == 0:
+                run.save(checkpoint)
             unsaved = False
         if recorders and (due(sheet_seconds) or budget.progress >= 1):
             sheet = contact_sheet(run.samples(), run.sheet_columns)
             for recorder in recorders:
                 recorder.sheet(budget.images_spent, sheet)
+    run.team.wait()  # for the checkpoint to be whole
     return budget.progress >= 1
 
 

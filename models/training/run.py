@@ -16,6 +16,7 @@ from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from models.training.divergence import refuse_values, refuse_weights
 from models.training.settings import Settings
+from models.training.team import Team
 from models.training.transfer import Origin
 
 
@@ -28,8 +29,9 @@ class Run(ABC):
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
 
-    def __init__(self, budget: Budget, device: Device, seed: int):
-        self.budget, self.device, self.seed, self.steps = budget, device, seed, 0
+    def __init__(self, budget: Budget, device: Device, seed: int, team: Team):
+        self.budget, self.device, self.seed, self.team = budget, device, seed, team
+        self.steps = 0
         # Data, noise and augmentation are drawn on the CPU from this one generator. torch's own
         # generators give the first weights and nothing after, so no checkpoint holds them.
         self.origin: Origin | None = None
@@ -46,7 +48,7 @@ class Run(ABC):
 
     @abstractmethod
     def update(self) -> tuple[int, dict[str, float]]:
-        """Update each network once; returns the images used and the values to log."""
+        """Update each network once; returns the images used by all processes, and values to log."""
 
     @abstractmethod
     def samples(self) -> Tensor:
@@ -73,8 +75,9 @@ class Run(ABC):
         """
         self.budget.resume()
         images, values = self.update()
+        values = self.team.means(values)
         self.steps += 1
-        self.budget.spend(images, self.budget.elapsed())
+        self.budget.spend(images, self.team.first(self.budget.elapsed()))
         refuse_values(self.stage, self.budget.images_spent, values)
         self.refuse_collapse()
         return values

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from models.augment import (
     ANATOMICAL,
+    DISCRIMINATOR,
     AdaptiveStrength,
-    augment_some,
     mirrors_to_one_eye,
     move,
     random_affine,
+    random_affine_for_some,
     random_bend,
 )
 from models.devices import Device
@@ -26,13 +27,16 @@ from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.divergence import Diverged
 from models.training.run import Run
-from models.training.settings import StageOneSettings
+from models.training.settings import SettingsError, StageOneSettings
+from models.training.team import ALONE, Team
 from models.training.transfer import Origin, shared_resolution, take_over_vessel
 from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
 # is settled by 64 pixels.
 SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 20, 1024: 20}
+
+DEVIATION_GROUP = 4  # samples in a group of the minibatch deviation, which no process may split
 
 
 class StageOne(Run):
@@ -51,9 +55,17 @@ class StageOne(Run):
         budget: Budget,
         device: Device,
         seed: int = 0,
+        team: Team = ALONE,
     ):
-        super().__init__(budget, device, seed)
+        super().__init__(budget, device, seed, team)
         self.config, self.settings = config, settings
+        for resolution in config.resolutions:
+            if team.size > 1 and self.batch(resolution) % (DEVIATION_GROUP * team.size):
+                raise SettingsError(
+                    f"vessel.batch: {self.batch(resolution)} at {resolution} px cannot be shared by "
+                    f"{team.size} processes: batch and smallest_batch must be multiples of "
+                    f"{DEVIATION_GROUP * team.size}"
+                )
         self.generator = device.place(VesselGenerator(config))
         self.discriminator = device.place(VesselDiscriminator(config))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -122,10 +134,11 @@ class StageOne(Run):
 
     def _real(self, count: int, resolution: int, fade: float) -> Tensor:
         maps = self.maps[resolution]
-        chosen = torch.randint(len(maps), (count,), generator=self.random)
+        share = self.team.share
+        chosen = share(torch.randint(len(maps), (count,), generator=self.random))
         maps = maps[chosen.to(maps.device)]
-        affine = random_affine(count, ANATOMICAL, self.random)
-        bend = random_bend(count, ANATOMICAL, self.random)
+        affine = share(random_affine(count, ANATOMICAL, self.random))
+        bend = share(random_bend(count, ANATOMICAL, self.random))
         maps = move(maps, affine, outside=-1.0, bend=bend)
         maps = F.avg_pool2d(maps, 2)
         if fade < 1.0 and resolution > 4:
@@ -135,12 +148,16 @@ class StageOne(Run):
         return maps
 
     def _fake(self, count: int, resolution: int, fade: float) -> Tensor:
-        noise = torch.randn(count, self.config.latent, generator=self.random)
+        noise = self.team.share(torch.randn(count, self.config.latent, generator=self.random))
         return self.generator(noise.to(self.device.name), resolution, fade)
 
     def _score(self, maps: Tensor, fade: float) -> Tensor:
-        maps = augment_some(maps.float(), self.strength.probability, self.random)
-        return self.discriminator(maps, fade).float()
+        return self.discriminator(self._augment(maps.float()), fade).float()
+
+    def _augment(self, maps: Tensor) -> Tensor:
+        count, probability = len(maps) * self.team.size, self.strength.probability
+        matrices = random_affine_for_some(count, DISCRIMINATOR, probability, self.random)
+        return move(maps, self.team.share(matrices), outside=-1.0)
 
     def update(self) -> tuple[int, dict[str, float]]:
         resolution, fade = self.schedule()
@@ -192,22 +209,25 @@ class StageOne(Run):
         every = self.settings.r1_every
         if self.steps % every == 0:
             # Second derivatives are taken in single precision.
-            shown = augment_some(real, self.strength.probability, self.random).requires_grad_()
+            shown = self._augment(real).requires_grad_()
             penalty = r1_penalty(shown, self.discriminator(shown, fade))
             side = max(real.shape[-1], self.settings.r1_smallest)
             gamma = self.settings.r1_per_pixel * side**2
             (penalty * (gamma / 2 * every)).backward()
+        self.team.average_gradients(self.optimisers["discriminator"])
         self.optimisers["discriminator"].step()
-        self.strength.update(real_scores)
+        self.strength.update(self.team.gather(real_scores.detach()))
         return {"discriminator loss": loss.item(), "overfitting signal": self.strength.signal}
 
     def _update_generator(self, real: Tensor, fake: Tensor, fade: float) -> dict[str, float]:
         self.discriminator.requires_grad_(False)
         with self.device.autocast():
             loss = generator_loss(self._score(fake, fade))
-        lacking = spread_loss(fake, real)
+        lacking = spread_loss(self.team.gather(fake), self.team.gather(real))
         self.optimisers["generator"].zero_grad(set_to_none=True)
-        (loss + self.settings.spread * lacking).backward()
+        # Each process has the whole spread loss, but only its own samples' part of the gradient.
+        (loss + self.settings.spread * self.team.size * lacking).backward()
+        self.team.average_gradients(self.optimisers["generator"])
         self.optimisers["generator"].step()
         self.discriminator.requires_grad_(True)
         return {"generator loss": loss.item(), "spread lacking": lacking.item()}

@@ -8,15 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.augment import PHOTOGRAPHIC, change_light, move, random_affine
+from models.augment import PHOTOGRAPHIC, change_light, move, random_affine, random_light
 from models.devices import Device
-from models.losses import feature_matching, kl_to_normal, least_squares, weighted_l1
+from models.losses import feature_matching, kl_to_normal, least_squares, vessel_weight, weighted_l1
 from models.package import ModelPackage
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.run import Run
-from models.training.settings import StageTwoSettings
+from models.training.settings import SettingsError, StageTwoSettings
+from models.training.team import ALONE, Team
 from models.training.transfer import Origin, take_over_translator
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
@@ -40,10 +41,15 @@ class StageTwo(Run):
         budget: Budget,
         device: Device,
         seed: int = 0,
+        team: Team = ALONE,
     ):
         if resolution < SMALLEST:
             raise ValueError(f"resolution {resolution}: stage two trains at {SMALLEST} px or more")
-        super().__init__(budget, device, seed)
+        if settings.batch % team.size:
+            raise SettingsError(
+                f"photo.batch: {settings.batch} cannot be shared by {team.size} processes"
+            )
+        super().__init__(budget, device, seed, team)
         self.config, self.settings = config, settings
         self.resolution = resolution
         self.translator = device.place(Translator(config))
@@ -80,16 +86,21 @@ class StageTwo(Run):
         take_over_translator((self.translator, self.average), package.translator())
         self.origin, self.package_style = Origin.of(package), package.style_statistics()
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Moved pairs at the training resolution: photographs, vessels in {0, 1}, fields in {0, 1}."""
-        chosen = torch.randint(len(self.stacks), (count,), generator=self.random)
+    def batch(self, count: int, team: Team = ALONE) -> tuple[Tensor, Tensor, Tensor]:
+        """Moved pairs at the training resolution: photographs, vessels in {0, 1}, fields in {0, 1}.
+
+        ``count`` are drawn; returned is this process's share of them.
+        """
+        chosen = team.share(torch.randint(len(self.stacks), (count,), generator=self.random))
         stacks = self.stacks[chosen.to(self.stacks.device)]
         stacks[:, :3] += 1  # black is what lies beyond the edge: let it be zero in every channel
-        stacks = move(stacks, random_affine(count, PHOTOGRAPHIC, self.random), outside=0.0)
+        affine = team.share(random_affine(count, PHOTOGRAPHIC, self.random))
+        stacks = move(stacks, affine, outside=0.0)
         stacks = F.avg_pool2d(stacks, stacks.shape[-1] // self.resolution)
         field = (stacks[:, 4:] > 0.5).float()
         vessels = (stacks[:, 3:4] > self.settings.threshold).float() * field
-        photos = change_light(stacks[:, :3] - 1, self.random)
+        gamma, gain = random_light(count, self.random)
+        photos = change_light(stacks[:, :3] - 1, team.share(gamma), team.share(gain))
         return (photos + 1) * field - 1, vessels, field
 
     def update(self) -> tuple[int, dict[str, float]]:
@@ -98,11 +109,14 @@ class StageTwo(Run):
         for name in self.optimisers:
             self.set_learning_rate(name, rate)
         count = self.settings.batch
-        photos, vessels, field = self.batch(count)
+        photos, vessels, field = self.batch(count, self.team)
+        weight = vessel_weight(vessels, self.settings.vessel_emphasis)
+        mean_weight = self.team.average(weight.mean())
         foreign = self.steps % self.settings.foreign_style_every == 0
         with self.device.autocast():
             mean, log_variance = self.encoder(photos, field)
-            noise = torch.randn(mean.shape, generator=self.random).to(mean.device)
+            noise = torch.randn(count, self.config.style, generator=self.random)
+            noise = self.team.share(noise).to(mean.device)
             style = noise if foreign else mean + noise * (log_variance / 2).exp()
             fake = self.translator(vessels, field, style).float()
         values = self._update_discriminator(photos, vessels, field, fake.detach())
@@ -114,7 +128,7 @@ class StageTwo(Run):
                 with torch.no_grad():
                     real_features = self.discriminator(vessels, field, photos)
                 matching = feature_matching(fake_features, real_features)
-                difference = weighted_l1(fake, photos, vessels, self.settings.vessel_emphasis)
+                difference = weighted_l1(fake, photos, weight, mean_weight)
                 divergence = kl_to_normal(mean, log_variance)
                 loss = (
                     adversarial
@@ -129,6 +143,7 @@ class StageTwo(Run):
                 }
         self.optimisers["painters"].zero_grad(set_to_none=True)
         loss.backward()
+        self.team.average_gradients(self.optimisers["painters"])
         self.optimisers["painters"].step()
         self.discriminator.requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
@@ -142,6 +157,7 @@ class StageTwo(Run):
             fake_loss = least_squares(self.discriminator(vessels, field, fake), 0.0)
         self.optimisers["discriminator"].zero_grad(set_to_none=True)
         ((real_loss + fake_loss) / 2).backward()
+        self.team.average_gradients(self.optimisers["discriminator"])
         self.optimisers["discriminator"].step()
         return {"discriminator loss": (real_loss + fake_loss).item() / 2}
 

@@ -12,6 +12,7 @@ from models.training.budget import Budget
 from models.training.settings import SettingsError, StageOneSettings, StageTwoSettings
 from models.training.stage_one import StageOne
 from models.training.stage_two import StageTwo
+from models.training.team import ALONE, Team
 
 
 def make_stages(
@@ -24,6 +25,7 @@ def make_stages(
     seed: int = 0,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     package: ModelPackage | None = None,
+    team: Team = ALONE,
 ) -> tuple[StageOne, StageTwo]:
     """Both stages, before their first step.
 
@@ -34,6 +36,7 @@ def make_stages(
         settings: chosen hyper-parameters by stage, ``{"vessel": {"batch": 16}}``; others have the
             device's defaults.
         package: what to start from, instead of from noise.
+        team: the processes that share the work.
 
     Raises:
         TransferError: if the package's networks do not fit.
@@ -47,8 +50,8 @@ def make_stages(
     first = StageOneSettings.choose(device.gpu, settings.get("vessel"))
     second = StageTwoSettings.choose(device.gpu, settings.get("photo"))
     one_budget, two_budget = Budget(minutes, images), Budget(minutes, images)
-    one = StageOne(pairs, first.config(resolution), first, one_budget, device, seed)
-    two = StageTwo(pairs, resolution, second.config(), second, two_budget, device, seed)
+    one = StageOne(pairs, first.config(resolution), first, one_budget, device, seed, team)
+    two = StageTwo(pairs, resolution, second.config(), second, two_budget, device, seed, team)
     if package:
         one.start_from(package)
         two.start_from(package)

@@ -27,6 +27,11 @@ def pairs(pair_folder):
     return load_pairs(find_pairs(pair_folder), 64)
 
 
+@pytest.fixture(scope="session")
+def large_pairs(pair_folder):
+    return load_pairs(find_pairs(pair_folder), 256)
+
+
 @pytest.fixture
 def black_photo():
     return np.zeros((50, 50, 3), np.uint8)

@@ -5,7 +5,6 @@ import torch
 
 from models.devices import Device
 from models.package import SamplingConfig, load_package, write_package, write_tiny_package
-from models.pairs import find_pairs, load_pairs
 from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError
 from models.training.command import main
@@ -25,11 +24,6 @@ SMALL = {"vessel": {"width": 0.125, "latent": 8}, "photo": {"width": 0.125, "sty
 def package(tmp_path_factory):
     """64 px, 8 feature maps at each size."""
     return load_package(write_tiny_package(tmp_path_factory.mktemp("models") / "tiny-64"))
-
-
-@pytest.fixture(scope="module")
-def large_pairs(pair_folder):
-    return load_pairs(find_pairs(pair_folder), 256)
 
 
 def from_package(pairs, package, channels, images=400, seed=5):
