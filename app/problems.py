@@ -47,7 +47,8 @@ NOT_FOUND = ProblemType(
     "not-found",
     404,
     "There is nothing here",
-    "No such data set, pair, upload, model or path exists, or it has been deleted, or it is another's.",
+    "No such data set, pair, upload, training run, model or path exists, or it has been deleted, or "
+    "it is another's.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -68,17 +69,24 @@ NOT_READY = ProblemType(
     "What was asked for is made while the job runs, or when it has succeeded; a job that failed or "
     "was cancelled will not have it. 'job_status' is what it is now.",
 )
+IN_USE = ProblemType(
+    "in-use",
+    409,
+    "It is still needed",
+    "A training run that has not ended learns from the upload. Cancel or delete the run first, or wait "
+    "for its end. Nothing was deleted.",
+)
 IDEMPOTENCY_KEY_SPENT = ProblemType(
     "idempotency-key-spent",
     409,
     "What was ordered with this Idempotency-Key has been deleted",
-    "A repeated order is answered with the data set of the first; this one has been deleted. Use a "
+    "A repeated order is answered with the job of the first; this one has been deleted. Use a "
     "new key to order it again. Keys are remembered for ever.",
 )
 EXPIRED = ProblemType(
     "expired",
     410,
-    "The data set or upload has expired",
+    "The data set, upload or training run has expired",
     "Each is kept until its 'expires_at'; then its bytes are removed. The same order with the same "
     "seed makes a data set again.",
 )
@@ -159,6 +167,7 @@ PROBLEM_TYPES = (
     METHOD_NOT_ALLOWED,
     BODY_STALLED,
     NOT_READY,
+    IN_USE,
     IDEMPOTENCY_KEY_SPENT,
     EXPIRED,
     TOO_LARGE,

@@ -8,6 +8,7 @@ nothing: the next one says all that there is to know.
 import hashlib
 from asyncio import sleep
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -58,7 +59,7 @@ def answer(
     if_none_match: str | None = None,
 ) -> Response:
     """The document of a job; 304 if the asker has it. ``retry_after`` is None for one that has ended."""
-    look = Look(document.model_dump_json(), ended=retry_after is None)
+    look = Look(document.model_dump_json(by_alias=True), ended=retry_after is None)
     etag = f'"{look.tag}"'
     headers = {"ETag": etag, **(headers or {})}
     if retry_after is not None:
@@ -68,14 +69,39 @@ def answer(
     return Response(look.body, status, headers, "application/json")
 
 
+@dataclass(frozen=True)
+class Stream:
+    """What one follower sees: a first look, and how to look again."""
+
+    first: Look
+    look: Callable[[], Look]
+
+
+@asynccontextmanager
+async def open_stream(
+    streams: EventStreams, response: Response, look: Callable[[], Look], seen: str | None
+) -> AsyncIterator[Stream]:
+    """Counts the stream for as long as the block lasts, and refuses what is too late to refuse in it.
+
+    Raises:
+        ProblemError: as many are open as may be, or what ``look`` raises.
+    """
+    with streams.one():
+        first = await run_in_threadpool(look)
+        if first.ended and first.tag == seen:
+            response.status_code = 204  # which tells an EventSource not to connect again
+        yield Stream(first, look)
+
+
 async def follow(
-    streams: EventStreams, look: Look, look_again: Callable[[], Look], seen: str | None
+    streams: EventStreams, stream: Stream, seen: str | None
 ) -> AsyncIterator[ServerSentEvent]:
-    """An event for ``look``, unless ``seen`` is its tag, and for each change up to the job's end.
+    """An event for the first look, unless ``seen`` is its tag, and for each change up to the job's end.
 
     Between two looks neither a connection nor a thread is held. A job that is deleted, so that
-    ``look_again`` raises a problem, ends the events; a database that cannot be used only delays them.
+    looking raises a problem, ends the events; a database that cannot be used only delays them.
     """
+    look = stream.first
     while True:
         if look.tag != seen:
             yield ServerSentEvent(raw_data=look.body, id=look.tag)
@@ -84,7 +110,7 @@ async def follow(
             return
         await sleep(streams.pause)
         try:
-            look = await run_in_threadpool(look_again)
+            look = await run_in_threadpool(stream.look)
         except ProblemError:
             return
         except OperationalError:

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -39,7 +38,16 @@ from app.problems import (
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
 )
-from app.watching import WATCH_HEADERS, IfNoneMatch, LastEventId, Look, answer, follow
+from app.watching import (
+    WATCH_HEADERS,
+    IfNoneMatch,
+    LastEventId,
+    Look,
+    Stream,
+    answer,
+    follow,
+    open_stream,
+)
 
 LONGEST_PAGE = 100
 FOR_EVER = "private, max-age=31536000, immutable"
@@ -175,13 +183,10 @@ async def _open_stream(
     dataset_id: DatasetId,
     response: Response,
     last_event_id: LastEventId = None,
-) -> AsyncIterator[Look]:
-    """Counts the stream until it has ended, and refuses what it is too late to refuse in it."""
-    with services.streams.one():
-        look = await run_in_threadpool(_look_at, services, caller, dataset_id)
-        if look.ended and look.tag == last_event_id:
-            response.status_code = 204  # which tells an EventSource not to connect again
-        yield look
+) -> AsyncIterator[Stream]:
+    look = partial(_look_at, services, caller, dataset_id)
+    async with open_stream(services.streams, response, look, last_event_id) as stream:
+        yield stream
 
 
 @router.get(
@@ -196,9 +201,7 @@ async def _open_stream(
 )
 async def follow_dataset(
     services: ServicesDep,
-    caller: Reader,
-    dataset_id: DatasetId,
-    look: Annotated[Look, Depends(_open_stream)],
+    stream: Annotated[Stream, Depends(_open_stream)],
     last_event_id: LastEventId = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: the job as `GET /datasets/{id}` shows it, now and after each change.
@@ -206,8 +209,7 @@ async def follow_dataset(
     At most two a second; the last one shows how the job ended. An event's `id` is the `ETag` of that
     answer, which stays authoritative: events that were missed need not be had.
     """
-    look_again = partial(_look_at, services, caller, dataset_id)
-    async for event in follow(services.streams, look, look_again, last_event_id):
+    async for event in follow(services.streams, stream, last_event_id):
         yield event
 
 

@@ -1,25 +1,14 @@
 """What users send and get when they order a data set."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.jobs.schemas import JobError, Timestamps
+from app.jobs.schemas import JobError, Positive, Seed, Timestamps
 from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
 
-# The largest whole number that every JSON reader keeps exact.
-LARGEST_SEED = 2**53 - 1
-
-
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 Layout = Literal["imagefolder", "drive"]
-# To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
-Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
 
 
 class Splits(BaseModel):

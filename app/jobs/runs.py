@@ -121,7 +121,7 @@ def newest_slices(session: Session, job_ids: list[str]) -> dict[str, dict[str, A
         .subquery()
     )
     same = (Item.job_id == newest.c.job_id) & (Item.ordinal == newest.c.ordinal)
-    rows = session.execute(select(Item.job_id, Item.result).join(newest, same)).tuples()
+    rows = session.execute(select(Item.job_id, Item.result).join(newest, same))
     return {job_id: result for job_id, result in rows if result}
 
 

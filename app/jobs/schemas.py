@@ -1,8 +1,22 @@
-"""What every kind of job shows of itself."""
+"""What every kind of job takes and shows."""
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+
+# The largest whole number that every JSON reader keeps exact.
+LARGEST_SEED = 2**53 - 1
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
+Whole = Annotated[int, BeforeValidator(_whole)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
 
 
 class JobError(BaseModel):

@@ -64,7 +64,7 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
 def count_ready(session: Session) -> dict[Role, int]:
     """Number of items that wait for a worker, of each role that has any."""
     counts = select(Item.kind, func.count()).where(Item.state == ItemState.READY)
-    ready = dict(session.execute(counts.group_by(Item.kind)).tuples().all())
+    ready = dict(session.execute(counts.group_by(Item.kind)).all())
     sums = {role: sum(ready.get(kind, 0) for kind in role.kinds) for role in Role}
     return {role: count for role, count in sums.items() if count}
 

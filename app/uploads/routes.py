@@ -15,6 +15,7 @@ from app.openapi import Responses, header, problems
 from app.problems import (
     BODY_STALLED,
     EXPIRED,
+    IN_USE,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
     NOT_FOUND,
@@ -156,10 +157,13 @@ def get_upload_picture(
     "/{upload_id}",
     status_code=204,
     summary="Delete an upload",
-    responses=problems(NOT_FOUND, INVALID_REQUEST),
+    responses=problems(NOT_FOUND, IN_USE, INVALID_REQUEST),
 )
 def delete_upload(services: ServicesDep, caller: Writer, upload_id: UploadId) -> None:
-    """Remove the upload and its pictures; a check that has not ended is given up."""
+    """Remove the upload and its pictures; a check that has not ended is given up.
+
+    Not while a training run learns from it.
+    """
     service.delete_upload(services, caller, upload_id)
 
 

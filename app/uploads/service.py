@@ -4,6 +4,7 @@ from asyncio import timeout
 from collections.abc import AsyncIterator
 
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
@@ -12,8 +13,9 @@ from app.broker import send_hints
 from app.deps import Services
 from app.errors import ProblemError, expired, not_found, not_ready
 from app.jobs.orders import create_upload, new_upload_id, request_delete
+from app.jobs.runs import in_use
 from app.jobs.tables import Job, JobKind, JobStatus
-from app.problems import BODY_STALLED, TOO_LARGE
+from app.problems import BODY_STALLED, IN_USE, TOO_LARGE
 from app.storage import StorageKeyError, job_prefix
 from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
 from app.uploads.schemas import Contents, Report
@@ -109,12 +111,17 @@ def delete_upload(services: Services, caller: Caller, upload_id: str) -> None:
     """Delete the upload; one that is deleted already stays so.
 
     Raises:
-        ProblemError: there never was such an upload.
+        ProblemError: there never was such an upload, or a training run still learns from it.
     """
     with services.db.read() as session:
         if find_job(session, JobKind.UPLOAD, upload_id, caller) is None:
             raise not_found(f"upload {upload_id!r}")
-    request_delete(services.db, upload_id)
+
+    def refuse_use(session: Session) -> None:
+        if session.scalar(select(Job.id).where(Job.id == upload_id, in_use())):
+            raise ProblemError(IN_USE, "A training run that has not ended learns from it.")
+
+    request_delete(services.db, upload_id, check=refuse_use)
 
 
 def read_report(services: Services, upload_id: str) -> Report | None:
