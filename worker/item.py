@@ -20,7 +20,7 @@ from models.devices import keep_freed_memory
 from worker.check.upload import check_upload
 from worker.engine import run_shard
 from worker.heartbeat import Heartbeat, Interrupted
-from worker.model_cache import ModelUnavailable, SamplerCache, find_package
+from worker.model_cache import ModelUnavailable, Packages, SamplerCache
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ class Worker:
         self._db = db
         self._storage = storage
         self._stopping = stopping
-        self._samplers = SamplerCache(settings.models_dir, settings.device)
+        self._packages = Packages(settings, db, storage)
+        self._samplers = SamplerCache(self._packages, settings.device)
 
     def work(self, role: Role = Role.GENERATE) -> bool:
         """Claims the next item of the role and does it. Returns whether there was one.
@@ -89,7 +90,7 @@ class Worker:
         if claim.kind == ItemKind.SHARD:
             sampler = self._samplers.get(model, claim.package_digest)
             return run_shard(claim, sampler, self._storage, report)
-        _, package = find_package(self._settings.models_dir, model, claim.package_digest)
+        package = self._packages.manifest(model, claim.package_digest)
         archive = pack(
             self._storage,
             claim.job_id,
