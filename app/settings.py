@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         default=3, ge=1, description="Failures after which an item is given up."
     )
     shard_pairs: int = Field(default=32, ge=1, le=10_000, description="Pairs in one shard.")
+    slice_seconds: float = Field(
+        default=300, gt=0, description="Training time of one slice of a training run."
+    )
     sweep_seconds: float = Field(default=2, gt=0, description="Pause between two sweeps.")
     retention_hours: float | None = Field(
         default=None,

@@ -15,12 +15,16 @@ from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, 
 from app.jobs.tables import ItemKind, Job, Role
 from app.settings import Settings, get_settings
 from app.storage import Storage, StorageKeyError, job_prefix, open_storage
-from app.uploads.pictures import zip_key
+from app.uploads.pictures import NoSuchPicture, zip_key
 from models.devices import keep_freed_memory
+from models.pairs import PairError
+from models.training.checkpoint import CheckpointError
+from models.training.transfer import TransferError
 from worker.check.upload import check_upload
 from worker.engine import run_shard
 from worker.heartbeat import Heartbeat, Interrupted
 from worker.model_cache import ModelUnavailable, Packages, SamplerCache
+from worker.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class Worker:
         self._stopping = stopping
         self._packages = Packages(settings, db, storage)
         self._samplers = SamplerCache(self._packages, settings.device)
+        self._trainer = Trainer(settings, db, storage, self._packages)
 
     def work(self, role: Role = Role.GENERATE) -> bool:
         """Claims the next item of the role and does it. Returns whether there was one.
@@ -83,7 +88,9 @@ class Worker:
                 self._take_back(claim)
         return True
 
-    def _run(self, claim: Claim, report: Callable[[int], None]) -> dict[str, Any]:
+    def _run(self, claim: Claim, report: Callable[..., None]) -> dict[str, Any]:
+        if claim.kind == ItemKind.SLICE:
+            return self._trainer.run(claim, report)
         if claim.kind == ItemKind.CHECK:
             return check_upload(claim, self._storage, report)
         model = claim.request["model"]
@@ -114,6 +121,8 @@ class Worker:
         try:
             if job.purged_at is not None:
                 self._storage.delete_prefix(job_prefix(job.id))
+            elif claim.kind == ItemKind.SLICE:
+                self._trainer.take_back(claim)
             elif job.archive_key is not None:
                 discard_segments(self._storage, job.id, shard_number(claim))
         except OSError:
@@ -130,6 +139,11 @@ class Worker:
                 self._storage.delete(zip_key(claim.job_id))
             except OSError:  # likewise
                 logger.exception("could not remove the zip of %s", claim.job_id)
+        elif claim.kind == ItemKind.SLICE:
+            try:
+                self._trainer.tidy(claim)
+            except OSError:  # likewise
+                logger.exception("could not remove old checkpoints of %s", claim.job_id)
 
 
 def shard_number(claim: Claim) -> int:
@@ -142,7 +156,11 @@ def explain(error: Exception) -> tuple[str, str]:
     match error:
         case ModelUnavailable():
             return error.code, str(error)
-        case ArchiveError() | StorageKeyError():
+        case TransferError() | PairError():
+            return "cannot_train", f"The run cannot go on: {error}."
+        case CheckpointError():
+            return "checkpoint_damaged", "The checkpoint of the run cannot be used."
+        case ArchiveError() | StorageKeyError() | NoSuchPicture():
             return "parts_missing", f"Parts of it are missing in the storage: {error}."
         case MemoryError() | torch.OutOfMemoryError():
             return "out_of_memory", "The worker has too little memory for this."

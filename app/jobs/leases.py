@@ -38,6 +38,7 @@ class Claim:
     request: dict[str, Any]  # as the job has it
     package_digest: str  # "" where no model is used
     shard_pairs: int
+    pairs: int  # of the whole job
 
 
 class LeaseState(Enum):
@@ -105,6 +106,7 @@ def claim_next(
                 request=job.request,
                 package_digest=job.package_digest,
                 shard_pairs=job.shard_pairs,
+                pairs=job.count,
             )
 
 

@@ -4,15 +4,17 @@ A slice goes on from where the newest recorded one has ended, and its completion
 it writes has names of its attempt's own: only its result says that it counts. Results have
 
     images, seconds  trained on in this slice; all that the device was used for
-    stages           for each stage that is trained: images, seconds, share of the budget in [0, 1],
-                     and the key of its checkpoint, or None
+    stages           for each stage that is trained: images and seconds that it has had by now, and
+                     the key of its checkpoint, or None
     spent            whether every budget is: then the next slice makes the package
     settings         hyper-parameters of both stages, those that were not given filled in
     environment      device and library versions
-    metrics, events  keys of the slice's metrics and TensorBoard events, or None
+    metrics          key of the slice's metrics, JSON lines, or None
     sheets           of samples: stage, images, key
+    events           TensorBoard files: stage, key
     error            why the run cannot go on, or None
-    model            name@version of the package that it made, or None
+    package          key of the package that it made, or None: then the next slice registers it
+    model            name@version that it registered, or None
 """
 
 import secrets
@@ -29,6 +31,7 @@ from app.jobs.orders import Idempotency
 from app.jobs.states import is_wanted, lock_job
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus
 from app.jobs.usage import record_usage
+from app.storage import job_prefix
 
 Check = Callable[[Session, datetime], None]
 
@@ -125,6 +128,27 @@ def newest_slices(session: Session, job_ids: list[str]) -> dict[str, dict[str, A
     return {job_id: result for job_id, result in rows if result}
 
 
+def used_keys(results: list[dict[str, Any]]) -> set[str]:
+    """Every object that counts: of all these slices, but checkpoints and package of the last alone."""
+    keys = {result["metrics"] for result in results}
+    for result in results:
+        keys |= {each["key"] for each in (*result["sheets"], *result["events"])}
+    newest = results[-1]
+    keys |= {stage["checkpoint"] for stage in newest["stages"].values()}
+    keys.add(None if newest["model"] else newest["package"])
+    return keys - {None}
+
+
+def slices_prefix(job_id: str) -> str:
+    """What the keys of all that slices write begin with."""
+    return f"{job_prefix(job_id)}slices/"
+
+
+def slice_prefix(job_id: str, ordinal: int, attempt: int) -> str:
+    """What the keys of one attempt at one slice begin with: no other writes there."""
+    return f"{slices_prefix(job_id)}{ordinal:06d}-{attempt}/"
+
+
 def advance(session: Session, job: Job, item: Item, now: datetime) -> None:
     """What follows from a slice that was just recorded: the next one, or the end of the run."""
     result = item.result
@@ -140,7 +164,7 @@ def advance(session: Session, job: Job, item: Item, now: datetime) -> None:
     elif result["model"]:
         job.enter(JobStatus.SUCCEEDED, now)
     else:
-        if result["spent"]:
+        if result["spent"] and job.status != JobStatus.PACKAGING:
             job.enter(JobStatus.PACKAGING, now)
         _add_slice(session, job.id, item.ordinal + 1)
 

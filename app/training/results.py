@@ -72,8 +72,9 @@ def zip_events(services: Services, caller: Caller, run_id: str) -> IO[bytes]:
         raise not_ready(job.status, "The run has no TensorBoard files yet.")
     file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  the answer closes it
     with ZipFile(file, "w", ZIP_STORED) as archive:
-        for event in events:
-            with archive.open(ZipInfo(f"{run_id}/{event['name']}"), "w") as entry:
+        for number, event in enumerate(events):
+            name = f"{run_id}/{event['stage']}/events.out.tfevents.{number:010d}"
+            with archive.open(ZipInfo(name), "w") as entry:
                 for piece in services.storage.stream(event["key"]):
                     entry.write(piece)
     file.seek(0)

@@ -1,0 +1,77 @@
+"""Training runs small enough for tests."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+
+from app.database import Database
+from app.jobs.runs import create_run
+from app.jobs.tables import Job, Role
+from app.registry.tables import StoredModel
+from worker.item import Worker
+
+# Networks of a few hundred weights.
+TINY = {
+    "vessel": {"width": 0.125, "latent": 8},
+    "photo": {"width": 0.125, "blocks": 0, "style": 2},
+}
+
+
+def request(upload_id: str, images: int = 32, **changes: Any) -> dict[str, Any]:
+    """A complete request of a run of both stages at 64 px."""
+    data = {"name": "Drawn", "licence": "CC0", "attribution": "a test", "url": ""}
+    return {
+        "upload": upload_id,
+        "name": "mine",
+        "stages": "both",
+        "resolution": 64,
+        "budget": {"images": images},
+        "from": None,
+        "seed": 3,
+        "settings": TINY,
+        "data": data,
+        **changes,
+    }
+
+
+def order_run(db: Database, upload: Job, digest: str = "", **changes: Any) -> str:
+    return create_run(
+        db,
+        request=request(upload.id, **changes),
+        package_digest=digest,
+        pairs=upload.count,
+        check=lambda session, now: None,
+    )
+
+
+def train(worker: Worker, most: int = 200) -> int:
+    """Does slices until there are none; returns how many there were."""
+    for done in range(most):
+        if not worker.work(Role.TRAIN):
+            return done
+    raise AssertionError("the worker finds no end")
+
+
+def row(db: Database, job_id: str) -> Job:
+    with db.read() as session:
+        return session.get_one(Job, job_id)
+
+
+def weights(db: Database, model: str | None) -> dict[str, str]:
+    """SHA-256 of each weights file of a model that was made here."""
+    assert model is not None
+    name, _, version = model.partition("@")
+    with db.read() as session:
+        stored = session.scalars(
+            select(StoredModel).where(StoredModel.name == name, StoredModel.version == version)
+        ).one()
+    files = digests(stored.package)
+    assert set(files) == {"vessel.safetensors", "translator.safetensors"}
+    return files
+
+
+def digests(package: str) -> dict[str, str]:
+    files: Iterable[tuple[str, dict[str, str]]] = json.loads(package)["files"].items()
+    return {name: facts["sha256"] for name, facts in files if name.endswith(".safetensors")}
