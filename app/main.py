@@ -31,7 +31,10 @@ TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "uploads", "description": "Bring vessel maps, or real pairs, of your own."},
     {"name": "training", "description": "Train a model on pairs of your own, and watch it learn."},
-    {"name": "models", "description": "The models that orders can name."},
+    {
+        "name": "models",
+        "description": "The models that orders can name: list, compare, import, export.",
+    },
     {"name": "usage", "description": "What the owner of the API key has used."},
     {"name": "operation", "description": "For those who run the service."},
 ]
@@ -57,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, streamed=uploads.prefix)
+    app.add_middleware(BodyLimit, streamed={uploads.prefix, registry.prefix})
     answer_with_problems(app)
     describe(app, settings)
     for router in (datasets, uploads, training, usage, registry, health):

@@ -69,19 +69,32 @@ NOT_READY = ProblemType(
     "What was asked for is made while the job runs, or when it has succeeded; a job that failed or "
     "was cancelled will not have it. 'job_status' is what it is now.",
 )
-IN_USE = ProblemType(
-    "in-use",
-    409,
-    "It is still needed",
-    "A training run that has not ended learns from the upload. Cancel or delete the run first, or wait "
-    "for its end. Nothing was deleted.",
-)
 IDEMPOTENCY_KEY_SPENT = ProblemType(
     "idempotency-key-spent",
     409,
     "What was ordered with this Idempotency-Key has been deleted",
     "A repeated order is answered with the job of the first; this one has been deleted. Use a "
     "new key to order it again. Keys are remembered for ever.",
+)
+VERSION_TAKEN = ProblemType(
+    "version-taken",
+    409,
+    "There is another model of this name and version",
+    "A version stands for one content for ever, also once it has been deleted. Nothing was imported. "
+    "Give the package another version in its package.json.",
+)
+IN_USE = ProblemType(
+    "in-use",
+    409,
+    "It is in use",
+    "An order or a training run that has not ended needs the model or the upload. Wait for it, or cancel "
+    "it. Nothing was deleted.",
+)
+SHIPPED_MODEL = ProblemType(
+    "shipped-model",
+    409,
+    "The model belongs to the service",
+    "It came with the service and cannot be deleted; whoever runs the service can remove it.",
 )
 EXPIRED = ProblemType(
     "expired",
@@ -100,7 +113,7 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     "unsupported-media-type",
     415,
     "The body has the wrong type",
-    "Send JSON, with the header 'Content-Type: application/json'; as an upload a zip, with "
+    "Send JSON, with the header 'Content-Type: application/json'; as an upload or a model a zip, with "
     "'Content-Type: application/zip'.",
 )
 RANGE_NOT_SATISFIABLE = ProblemType(
@@ -115,6 +128,13 @@ INVALID_REQUEST = ProblemType(
     "The request is not valid",
     "Nothing was done. Each entry of 'errors' says what is wrong: in the body at the place that "
     "'pointer' (a JSON pointer) names, or in the query or path parameter 'parameter'.",
+)
+BAD_PACKAGE = ProblemType(
+    "bad-package",
+    422,
+    "The model package cannot be used",
+    "Nothing was imported. 'code' is a short word for what is wrong, 'file' the file in the zip, and "
+    "'field' its field; each is empty where the fault has none.",
 )
 IDEMPOTENCY_KEY_REUSED = ProblemType(
     "idempotency-key-reused",
@@ -167,13 +187,16 @@ PROBLEM_TYPES = (
     METHOD_NOT_ALLOWED,
     BODY_STALLED,
     NOT_READY,
-    IN_USE,
     IDEMPOTENCY_KEY_SPENT,
+    VERSION_TAKEN,
+    IN_USE,
+    SHIPPED_MODEL,
     EXPIRED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     RANGE_NOT_SATISFIABLE,
     INVALID_REQUEST,
+    BAD_PACKAGE,
     IDEMPOTENCY_KEY_REUSED,
     RATE_LIMIT_EXCEEDED,
     QUOTA_EXCEEDED,

@@ -97,7 +97,8 @@ class Settings(BaseSettings):
     )
     default_model: str | None = Field(
         default=None,
-        description="Model of orders that name none; without it chase-256, or the only one.",
+        description="Model of orders that name none, for owners who have chosen none themselves; without "
+        "it chase-256, or the only one.",
     )
     lease_seconds: float = Field(
         default=30, gt=0, description="How long a worker may be silent before its item is lost."
@@ -118,6 +119,9 @@ class Settings(BaseSettings):
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
     max_upload_bytes: int = Field(
         default=2 << 30, ge=1, description="Length of the zip that one upload may have."
+    )
+    max_package_bytes: int = Field(
+        default=1 << 30, ge=1, description="Length of the zip of a model that is imported."
     )
     max_event_streams: int = Field(
         default=100, ge=0, description="Event streams that may be open at a time."

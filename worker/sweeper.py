@@ -13,6 +13,7 @@ from app.broker import queue_depth, send_hints
 from app.clock import utc_now
 from app.database import Database, open_database
 from app.jobs.sweep import SweepReport, sweep
+from app.registry.stored import purge_models
 from app.settings import Settings, get_settings
 from app.storage import Storage, open_storage
 
@@ -30,6 +31,8 @@ def sweep_once(settings: Settings, db: Database, storage: Storage) -> None:
     for role, ready in report.ready.items():
         if queue_depth(settings, role) == 0:
             send_hints(settings, ready, role)
+    if count := purge_models(db, storage):
+        logger.info("removed %d deleted models", count)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

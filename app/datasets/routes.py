@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -61,7 +61,7 @@ router = APIRouter(
 ID = r"^[A-Za-z0-9_-]{1,40}$"
 DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
 # Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
-DOWNLOAD_CONDITIONS = [
+DOWNLOAD_CONDITIONS: list[dict[str, Any]] = [
     {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
     for name, description in (
         ("If-None-Match", "The ETag of an archive that is at hand: 304 if it is the same."),
@@ -69,10 +69,10 @@ DOWNLOAD_CONDITIONS = [
         ("If-Range", "The ETag of a part that is at hand: the whole archive if it is another's."),
     )
 ]
-ETAG = {"ETag": header("Names this very answer.")}
+ETAG: dict[str, Any] = {"ETag": header("Names this very answer.")}
 CACHING = {"Cache-Control": header("How long the picture may be kept.")}
 PNG: Responses = {200: {"content": {"image/png": {}}, "headers": CACHING}}
-FILE_HEADERS = ETAG | {
+FILE_HEADERS: dict[str, Any] = ETAG | {
     "Accept-Ranges": header("bytes, as Range may ask for them."),
     "Content-Disposition": header("A name for the file."),
     "Content-Length": header("Bytes in this answer.", "integer"),

@@ -19,7 +19,7 @@ from app.registry.weights import check_weights
 from app.uploads.archive import StoredFile, UploadedZip
 from app.uploads.faults import FileFault, UploadFault, faults_of
 
-LARGEST_MANIFEST = 1 << 20  # bytes, as are the others
+LARGEST_MANIFEST = 256 << 10  # bytes, as are the others; it is read whenever the model is asked for
 LARGEST_OTHER = 16 << 20  # of a file that is not weights
 LARGEST_TOTAL = 2 << 30
 WEIGHTS = ".safetensors"
@@ -79,7 +79,7 @@ def write_zip(folder: Path, file: IO[bytes]) -> int:
     """Write the package in the folder as a zip; returns its length in bytes.
 
     Raises:
-        PackageFault: its package.json is not one.
+        PackageFault: its package.json is not one, or a file is not the one that it lists.
     """
     manifest = read_manifest((folder / MANIFEST).read_bytes(), PackageManifest)
     names = [*manifest.files, MANIFEST]
@@ -87,6 +87,8 @@ def write_zip(folder: Path, file: IO[bytes]) -> int:
     for name in sorted(names):
         with (folder / name).open("rb") as source:
             entry = segment.add_file(name, source)
+        if name != MANIFEST and entry.sha256 != manifest.files[name].sha256:
+            raise _wrong_digest(name)
         directory += central_record(entry.name, entry.crc32, entry.size, entry.offset)
     end = end_records(len(names), segment.size, len(directory))
     file.write(directory + end)
@@ -136,4 +138,8 @@ def _unpack_file(archive: UploadedZip, name: str, listed: PackagedFile, target: 
             digest.update(piece)
             file.write(piece)
     if digest.hexdigest() != listed.sha256:
-        raise PackageFault("wrong_digest", f"its SHA-256 is not the one in {MANIFEST}", name)
+        raise _wrong_digest(name)
+
+
+def _wrong_digest(name: str) -> PackageFault:
+    return PackageFault("wrong_digest", f"its SHA-256 is not the one in {MANIFEST}", name)

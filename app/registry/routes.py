@@ -1,18 +1,41 @@
-"""GET /models and what belongs to one model."""
+"""The HTTP interface to the registry."""
 
+from tempfile import TemporaryFile
 from typing import Annotated
 
-from fastapi import APIRouter, Response
-from fastapi import Path as PathParameter
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+from starlette.requests import ClientDisconnect
 
-from app.access.caller import Caller, Reader
-from app.deps import Services, ServicesDep
-from app.errors import not_found
-from app.openapi import problems
-from app.problems import INSUFFICIENT_SCOPE, NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE
-from app.registry.schemas import Model, ModelList
-from app.registry.service import CARD, SAMPLES, RegisteredModel, UnknownModelError
-from app.registry.views import find_default, show
+from app.access.caller import Reader, Writer
+from app.access.limits import count_request
+from app.datasets.download import send_object
+from app.datasets.routes import DOWNLOAD_CONDITIONS, ETAG, FILE_HEADERS
+from app.deps import ServicesDep, require_zip
+from app.openapi import header, problems
+from app.problems import (
+    BAD_PACKAGE,
+    BODY_STALLED,
+    IN_USE,
+    INSUFFICIENT_SCOPE,
+    INVALID_REQUEST,
+    NOT_FOUND,
+    RANGE_NOT_SATISFIABLE,
+    RATE_LIMIT_EXCEEDED,
+    SHIPPED_MODEL,
+    TOO_LARGE,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNSUPPORTED_MEDIA_TYPE,
+    VERSION_TAKEN,
+)
+from app.registry import actions
+from app.registry.schemas import Comparison, Model, ModelList
+from app.registry.service import CARD, SAMPLES
+from app.registry.stored import zip_key
+
+LONGEST_LIST = 1000  # characters
 
 router = APIRouter(
     prefix="/models",
@@ -22,28 +45,70 @@ router = APIRouter(
 
 Reference = Annotated[
     str,
-    PathParameter(
+    Path(
         description="name@version, or a name alone for its highest version.",
         examples=["chase-256@1.0.0"],
     ),
 ]
+ModelId = Annotated[
+    str,
+    Path(
+        description="name@version; a name alone does not say which one to delete.",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}@[0-9.]{5,20}$",
+        examples=["mine-256@1.0.0"],
+    ),
+]
+ZIP = {
+    "required": True,
+    "description": "The package as a zip, package.json at its top; not a form.",
+    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+}
 
 
 @router.get("", summary="List the models")
 def list_models(services: ServicesDep, caller: Reader) -> ModelList:
     """Every model that an order of yours can name."""
-    with services.db.read() as session:
-        models = services.registry.models(session, caller)
-        default = find_default(services.registry, session, caller)
-    return ModelList(data=[show(model, default) for model in models])
+    return actions.list_models(services, caller)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Model,
+    summary="Import a model",
+    responses=problems(
+        BODY_STALLED,
+        VERSION_TAKEN,
+        TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        BAD_PACKAGE,
+        RATE_LIMIT_EXCEEDED,
+    )
+    | {201: {"headers": {"Location": header("The model.")}}},
+    openapi_extra={"requestBody": ZIP},
+)
+async def import_model(services: ServicesDep, caller: Writer, request: Request) -> Response:
+    """Send a package as one zip, as the body. It is yours, and can be ordered from at once.
+
+    It is checked in full: digests, lengths, the fields of package.json, and that weights are
+    safetensors. Sent again, it is answered with the model that is there.
+    """
+    require_zip(request)
+    await run_in_threadpool(count_request, services, caller)
+    try:
+        with TemporaryFile() as file:
+            model = await actions.take_package(services, caller, request, file)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
+    shown = await run_in_threadpool(actions.show_model, services, caller, model)
+    location = {"Location": shown.links.self}
+    return Response(shown.model_dump_json(), 201, location, "application/json")
 
 
 @router.get("/{model}", summary="Show a model", responses=problems(NOT_FOUND))
 def get_model(services: ServicesDep, caller: Reader, model: Reference) -> Model:
     """What the model can make, what it was trained on, how good it is and what a pair costs."""
-    found = _find(services, caller, model)
-    with services.db.read() as session:
-        return show(found, find_default(services.registry, session, caller))
+    return actions.show_model(services, caller, actions.find_model(services, caller, model))
 
 
 @router.get(
@@ -54,7 +119,8 @@ def get_model(services: ServicesDep, caller: Reader, model: Reference) -> Model:
 )
 def get_model_card(services: ServicesDep, caller: Reader, model: Reference) -> Response:
     """The model card, in Markdown: intended use, training, limits."""
-    return Response(_file(services, caller, model, CARD), media_type="text/markdown")
+    card = actions.read_file(services, caller, model, CARD)
+    return Response(card, media_type="text/markdown")
 
 
 @router.get(
@@ -65,19 +131,93 @@ def get_model_card(services: ServicesDep, caller: Reader, model: Reference) -> R
 )
 def get_model_samples(services: ServicesDep, caller: Reader, model: Reference) -> Response:
     """A sheet of sample pictures, PNG."""
-    return Response(_file(services, caller, model, SAMPLES), media_type="image/png")
+    sheet = actions.read_file(services, caller, model, SAMPLES)
+    return Response(sheet, media_type="image/png")
 
 
-def _find(services: Services, caller: Caller, reference: str) -> RegisteredModel:
-    try:
-        with services.db.read() as session:
-            return services.registry.find(session, caller, reference)
-    except UnknownModelError:
-        raise not_found(f"model {reference!r}") from None
+@router.get(
+    "/{model}/compare", summary="Compare models", responses=problems(NOT_FOUND, INVALID_REQUEST)
+)
+def compare_models(
+    services: ServicesDep,
+    caller: Reader,
+    model: Reference,
+    others: Annotated[
+        str,
+        Query(
+            alias="with",
+            max_length=LONGEST_LIST,
+            description="The others, as name@version or a name alone, separated by commas.",
+            examples=["mine-256@1.0.0,mine-256@1.0.1"],
+        ),
+    ],
+) -> Comparison:
+    """Models side by side: digests, licences, training data, and each figure of their metrics."""
+    return actions.compare_models(services, caller, model, others.split(","))
 
 
-def _file(services: Services, caller: Caller, reference: str, name: str) -> bytes:
-    model = _find(services, caller, reference)
-    if not model.has(name):
-        raise not_found(f"{name} in the package of {reference!r}")
-    return model.read(services.storage, name)
+@router.get(
+    "/{model}/export",
+    summary="Export a model",
+    response_class=Response,
+    responses=problems(NOT_FOUND, RANGE_NOT_SATISFIABLE)
+    | {
+        200: {
+            "content": {"application/zip": {}},
+            "description": "The whole package",
+            "headers": FILE_HEADERS,
+        },
+        206: {
+            "content": {"application/zip": {}},
+            "description": "The range that was asked for",
+            "headers": FILE_HEADERS | {"Content-Range": header("Which bytes, and of how many.")},
+        },
+        304: {"description": "The asker has it: If-None-Match names its ETag", "headers": ETAG},
+        307: {
+            "description": "The package is at the address for an hour (S3 storage)",
+            "headers": {"Location": header("Of the package.")},
+        },
+    },
+    openapi_extra={"parameters": DOWNLOAD_CONDITIONS},
+)
+@router.head("/{model}/export", include_in_schema=False)
+def export_model(
+    services: ServicesDep, caller: Reader, request: Request, model: Reference
+) -> Response:
+    """The package as one zip, the same bytes each time, as an import takes it.
+
+    The `ETag` is the model's digest. Storage that has a server of its own is linked to for an hour;
+    otherwise `Range` is honoured here.
+    """
+    found = actions.find_model(services, caller, model)
+    key = zip_key(services.storage, found)
+    filename, media_type = f"{found.id}.zip", "application/zip"
+    link = services.storage.link(key, filename, media_type)
+    if link is not None and request.method == "GET":  # which is all that the link is signed for
+        return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
+    return send_object(
+        request,
+        services.storage,
+        key,
+        etag=f'"{found.digest}"',
+        filename=filename,
+        media_type=media_type,
+    )
+
+
+@router.put("/{model}/default", summary="Make a model your default", responses=problems(NOT_FOUND))
+def choose_default_model(services: ServicesDep, caller: Writer, model: Reference) -> Model:
+    """Your orders that name no model get this version from now on; others' are not touched."""
+    chosen = actions.choose_default(services, caller, model)
+    return actions.show_model(services, caller, chosen)
+
+
+@router.delete(
+    "/{model}",
+    status_code=204,
+    summary="Delete a model",
+    responses=problems(NOT_FOUND, IN_USE, SHIPPED_MODEL, INVALID_REQUEST),
+)
+def delete_model(services: ServicesDep, caller: Writer, model: ModelId) -> None:
+    """Remove a model that was imported or trained here. Its version is never used again."""
+    actions.delete_model(services, caller, model)

@@ -11,22 +11,27 @@ Version = Annotated[
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+Line = Annotated[str, StringConstraints(max_length=500)]
+Text = Annotated[str, StringConstraints(max_length=5000)]
+Url = Annotated[str, StringConstraints(pattern=r"^(https?://.*)?$", max_length=2000)]
+
+
 class TrainingData(BaseModel):
     """The real pairs that a model was trained on."""
 
-    name: str
-    licence: str
-    attribution: str
-    url: str | None = None
+    name: Line
+    licence: Line
+    attribution: Text
+    url: Url | None = None
     images: list[str] = Field(default=[], description="Names of the photographs that were used.")
 
 
 class Expected(BaseModel):
     """What a pair costs, as measured when the package was made."""
 
-    seconds_per_pair: float = Field(gt=0)
-    bytes_per_pair: float = Field(gt=0, description="Bytes in the archive.")
-    machine: str = Field(description="Where it was measured.")
+    seconds_per_pair: float = Field(gt=0, le=3600)
+    bytes_per_pair: float = Field(ge=100, le=1e9, description="Bytes in the archive.")
+    machine: Line = Field(description="Where it was measured.")
 
 
 class PackagedFile(BaseModel):
@@ -42,10 +47,10 @@ class PackageManifest(BaseModel):
     format: Literal["fundusmith-model/1"]
     name: Name
     version: Version
-    title: str
-    created: str
-    resolutions: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
-    licence: str
+    title: Line
+    created: Line
+    resolutions: list[Annotated[int, Field(ge=1, le=8192)]] = Field(min_length=1)
+    licence: Line
     training_data: TrainingData
     expected: Expected
     metrics: dict[str, Any] = {}
@@ -54,6 +59,7 @@ class PackageManifest(BaseModel):
 
 class ModelLinks(BaseModel):
     self: str
+    export: str = Field(description="The package as one zip.")
     card: str | None = Field(description="The model card, Markdown.")
     samples: str | None = Field(description="A sheet of sample pictures, PNG.")
 
@@ -79,3 +85,17 @@ class Model(BaseModel):
 
 class ModelList(BaseModel):
     data: list[Model]
+
+
+class ComparedMetric(BaseModel):
+    """One measure of all the models."""
+
+    name: str = Field(examples=["maps_generated.vessel_share.mean"])
+    values: list[Any] = Field(description="In the order of the models; null where one lacks it.")
+
+
+class Comparison(BaseModel):
+    """Models side by side."""
+
+    models: list[Model]
+    metrics: list[ComparedMetric]

@@ -1,22 +1,26 @@
 """Models that are kept in storage: adding, numbering, deleting them, and removing their bytes."""
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.clock import Clock, utc_now
 from app.database import Database
+from app.jobs.tables import ENDED, Job
 from app.registry.package_zip import unpack, write_zip
 from app.registry.service import RegisteredModel, Registry, release_of, stored
 from app.registry.tables import StoredModel
-from app.storage import Storage
+from app.storage import Storage, StorageKeyError
 
 FIRST_VERSION = "1.0.0"
+LARGEST_PART = 999_999  # of a version
+LATE_ORDERS = timedelta(minutes=1)  # may still come to be stored after the model was deleted
 
 
 class VersionTakenError(Exception):
@@ -74,12 +78,60 @@ def next_version(session: Session, registry: Registry, name: str) -> str:
 
     Of two that ask at once only one can be added; the other's is then taken.
     """
-    taken = list(session.scalars(select(StoredModel.version).where(StoredModel.name == name)))
-    taken += [model.manifest.version for model in registry.shipped() if model.manifest.name == name]
-    if not taken:
-        return FIRST_VERSION
-    major, minor, patch = max(map(release_of, taken))
-    return f"{major}.{minor}.{patch + 1}"
+    rows = session.scalars(select(StoredModel.version).where(StoredModel.name == name))
+    taken = {release_of(version) for version in rows}
+    taken |= {model.release for model in registry.shipped() if model.manifest.name == name}
+    for major, minor, patch in sorted(taken, reverse=True):
+        following = (major, minor, patch + 1)
+        if patch < LARGEST_PART and following not in taken:
+            return ".".join(map(str, following))
+    return FIRST_VERSION
+
+
+def zip_key(storage: Storage, model: RegisteredModel) -> str:
+    """Where the model's zip is stored; that of a shipped one is put there when it is first wanted."""
+    if model.folder is not None:
+        try:
+            storage.size(model.key)
+        except StorageKeyError:
+            with storage.write(model.key) as file:
+                write_zip(model.folder, file)
+    return model.key
+
+
+def delete_model(db: Database, model: RegisteredModel, clock: Clock = utc_now) -> bool:
+    """Delete a stored model: it is gone for its users now, its zip once nothing needs it any more.
+
+    Returns False, and changes nothing, while it is in use.
+    """
+    with db.write() as session:
+        place = (model.manifest.name, model.manifest.version)
+        row = session.get_one(StoredModel, place, with_for_update=True)
+        if row.deleted_at is None:
+            if session.scalar(select(_is_used(row.digest))):
+                return False
+            row.deleted_at = clock()
+        return True
+
+
+def purge_models(db: Database, storage: Storage, clock: Clock = utc_now) -> int:
+    """Remove the zips of deleted models that nothing needs any more; returns how many they were."""
+    deleted = StoredModel.deleted_at < clock() - LATE_ORDERS
+    waiting = select(StoredModel).where(
+        deleted, StoredModel.purged_at.is_(None), ~_is_used(StoredModel.digest)
+    )
+    with db.read() as session:
+        rows = session.scalars(waiting).all()
+    for row in rows:
+        storage.delete(stored(row).key)
+        with db.write() as session:
+            session.get_one(StoredModel, (row.name, row.version)).purged_at = clock()
+    return len(rows)
+
+
+def _is_used(digest: str | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Whether a job that has not ended needs the package."""
+    return exists().where(Job.package_digest == digest, Job.status.not_in(ENDED))
 
 
 def _present(db: Database, registry: Registry, model: RegisteredModel) -> RegisteredModel | None:

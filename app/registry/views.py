@@ -1,9 +1,12 @@
 """How a model is shown to those who may order from it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.registry.schemas import Model, ModelLinks
+from app.registry.schemas import ComparedMetric, Comparison, Model, ModelLinks
 from app.registry.service import CARD, SAMPLES, RegisteredModel, Registry, UnknownModelError
 
 
@@ -26,7 +29,27 @@ def show(model: RegisteredModel, default: RegisteredModel | None) -> Model:
         shipped=model.folder is not None,
         links=ModelLinks(
             self=home,
+            export=f"{home}/export",
             card=f"{home}/card" if model.has(CARD) else None,
             samples=f"{home}/samples" if model.has(SAMPLES) else None,
         ),
     )
+
+
+def compare(models: Sequence[Model]) -> Comparison:
+    """The models side by side: a row for each figure in the metrics of any."""
+    columns = [_figures(model.metrics) for model in models]
+    names = dict.fromkeys(name for column in columns for name in column)
+    metrics = [
+        ComparedMetric(name=name, values=[column.get(name) for column in columns]) for name in names
+    ]
+    return Comparison(models=list(models), metrics=metrics)
+
+
+def _figures(metrics: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The metrics without nesting: {"a": {"b": 1}} as {"a.b": 1}."""
+    figures: dict[str, Any] = {}
+    for name, value in metrics.items():
+        nested = isinstance(value, dict)
+        figures |= _figures(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return figures

@@ -26,6 +26,7 @@ from app.problems import (
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
 )
+from app.streamed_body import stream_zip
 from app.uploads import service
 from app.uploads.pictures import Which
 from app.uploads.schemas import Contents, Upload, UploadList
@@ -93,11 +94,9 @@ async def create_upload(
     """
     require_zip(request)
     await run_in_threadpool(count_request, services, caller)
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced[:20]) > services.settings.max_upload_bytes:
-        raise service.too_large(services)
+    body = stream_zip(request, services.settings.max_upload_bytes)
     try:
-        upload_id = await service.take_upload(services, caller, kind, request.stream())
+        upload_id = await service.take_upload(services, caller, kind, body)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     upload = await run_in_threadpool(_show, services, caller, upload_id)

@@ -1,6 +1,5 @@
 """Uploads: taking one in, showing what its check has found, its pictures, deleting it."""
 
-from asyncio import timeout
 from collections.abc import AsyncIterator
 
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
@@ -15,13 +14,10 @@ from app.errors import ProblemError, expired, not_found, not_ready
 from app.jobs.orders import create_upload, new_upload_id, request_delete
 from app.jobs.runs import in_use
 from app.jobs.tables import Job, JobKind, JobStatus
-from app.problems import BODY_STALLED, IN_USE, TOO_LARGE
+from app.problems import IN_USE
 from app.storage import StorageKeyError, job_prefix
 from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
 from app.uploads.schemas import Contents, Report
-
-PIECE = 1 << 20  # bytes that are gathered before they are written
-LONGEST_SILENCE = 60  # seconds
 
 
 async def take_upload(
@@ -40,21 +36,14 @@ async def take_upload(
     try:
         async with contextmanager_in_threadpool(services.storage.write(zip_key(upload_id))) as file:
             size = 0
-            async for piece in _pieces(body):
+            async for piece in body:
                 size += len(piece)
-                if size > services.settings.max_upload_bytes:
-                    raise too_large(services)
                 await run_in_threadpool(file.write, piece)
         await run_in_threadpool(_create_job, services, caller, upload_id, contents, size)
     except Exception:
         await run_in_threadpool(services.storage.delete_prefix, job_prefix(upload_id))
         raise
     return upload_id
-
-
-def too_large(services: Services) -> ProblemError:
-    """The problem of a zip that is longer than one may be."""
-    return ProblemError(TOO_LARGE, f"The zip may have {services.settings.max_upload_bytes} bytes.")
 
 
 def _create_job(
@@ -72,27 +61,6 @@ def _create_job(
         clock=services.clock,
     )
     send_hints(settings, 1)
-
-
-async def _pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The body again, in pieces that are worth a thread's while.
-
-    Raises:
-        ProblemError: nothing has come for a while; a connection may be dead without a sign of it.
-    """
-    gathered = bytearray()
-    while True:
-        try:
-            async with timeout(LONGEST_SILENCE):
-                gathered += await anext(body)
-        except StopAsyncIteration:
-            break
-        except TimeoutError:
-            raise ProblemError(BODY_STALLED, f"Nothing has come for {LONGEST_SILENCE} s.") from None
-        if len(gathered) >= PIECE:
-            yield bytes(gathered)
-            gathered.clear()
-    yield bytes(gathered)
 
 
 def find_upload(session: Session, upload_id: str, caller: Caller) -> Job:

@@ -4,12 +4,12 @@ import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from app.problems import IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST
+from app.problems import BAD_PACKAGE, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST
 
 # Where a request can be wrong though its schema is met, since JSON Schema cannot say what is right:
 # which models there are now, which resolutions the one has that the order names, that shares add up
-# to 1, which URLs are public, and behind which data set a page can begin.
-BEYOND_THE_SCHEMA = {"#/model", "#/resolution", "#/splits", "#/webhook/url", "after"}
+# to 1, which URLs are public, behind which data set a page can begin, and what is within a zip.
+BEYOND_THE_SCHEMA = {"#/model", "#/resolution", "#/splits", "#/webhook/url", "after", "with"}
 
 schemathesis.serializer.alias("application/zip", "application/octet-stream")
 
@@ -25,7 +25,7 @@ def filter_failure(
     if not isinstance(failure, RejectedPositiveData) or response.status_code != 422:
         return True
     problem = response.json()
-    if problem["type"] == IDEMPOTENCY_KEY_REUSED.uri:
+    if problem["type"] in (IDEMPOTENCY_KEY_REUSED.uri, BAD_PACKAGE.uri):
         return False
     assert problem["type"] == INVALID_REQUEST.uri
     places = {error.get("pointer", error.get("parameter")) for error in problem["errors"]}

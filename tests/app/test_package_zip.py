@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import stat
 import zipfile
 from pathlib import Path
@@ -189,3 +190,23 @@ def test_faults_are_short_however_long_names_are(tmp_path: Path) -> None:
         with pytest.raises(PackageFault) as caught:
             unpack(io.BytesIO(data), tmp_path)
         assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_comes_is_refused_or_whole(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    good = package_zip()
+    for number in range(150):
+        data = bytearray(good)
+        for _ in range(chance.choice((1, 2, 8))):
+            place = chance.randrange(len(data))
+            data[place : place + chance.choice((0, 1, 4))] = chance.randbytes(
+                chance.choice((0, 1, 4))
+            )
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        try:
+            unpack(io.BytesIO(data), folder)
+        except PackageFault:
+            continue
+        assert {name: (folder / name).read_bytes() for name in FILES} == FILES

@@ -27,7 +27,7 @@ from app.main import create_app
 from app.settings import SOURCE_TREE, Access, Settings
 from tests.app.callers import Headers, bearer
 from tests.app.making import make, make_items, picture
-from tests.app.packages import write_package
+from tests.app.packages import package_zip, write_package
 from tests.app.receivers import SECRET
 from tests.app.serving import serve
 from tests.zips import pack, pairs
@@ -93,11 +93,13 @@ def find_nothing(
     with httpx2.Client(base_url=address, headers=headers) as api:
         kept, spent = set_up_jobs(api, services)
         uploads, spent_uploads = set_up_uploads(api, services)
+        spent_models = set_up_models(api)
     dictionaries = {
         "kept": kept,
         "spent": spent,
         "uploads": uploads,
         "spent_uploads": spent_uploads,
+        "spent_models": spent_models,
     }
     ids = "".join(f"{name}.values = {json.dumps(ids)}\n" for name, ids in dictionaries.items())
     config = folder / "schemathesis.toml"
@@ -199,3 +201,13 @@ def set_up_uploads(api: httpx2.Client, services: Services) -> tuple[list[str], l
         assert complete(services.db, claim, make(services, claim))
     assert api.delete(f"/uploads/{deleted}").status_code == 204
     return [good, good, bad, deleted, upload(b"")], [spent, upload(b"")]
+
+
+def set_up_models(api: httpx2.Client) -> list[str]:
+    """Models to delete, and one that is shipped; their ids."""
+    versions = [f"1.1.{number}" for number in range(3)]
+    for version in versions:
+        data = package_zip(name="spent", version=version)
+        response = api.post("/models", content=data, headers={"Content-Type": "application/zip"})
+        assert response.status_code == 201, response.text
+    return ["eye@1.0.0", *(f"spent@{version}" for version in versions)]

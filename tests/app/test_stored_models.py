@@ -97,6 +97,8 @@ def test_the_next_version(add: Adding, db: Database, registry: Registry) -> None
     add("1.9.0", owner="alice")
     add("1.10.2", owner="bob")
     assert following("eye") == "1.10.3"
+    add("1.11.999999")  # has no next one
+    assert following("eye") == "1.10.3"
 
 
 def test_models_are_their_owners(add: Adding, db: Database, registry: Registry) -> None:

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import func, select
 
+from app import streamed_body
 from app.clock import utc_now
 from app.deps import Services
 from app.jobs.leases import claim_next, note_failure
@@ -22,7 +23,6 @@ from app.jobs.sweep import sweep
 from app.jobs.tables import Item, Job
 from app.main import create_app
 from app.settings import Access, Settings
-from app.uploads import service
 from tests.app.callers import Headers, caller
 from tests.app.making import make_items
 from tests.app.problems import parameters, problem
@@ -242,7 +242,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(settings: Settings, tmp_path: 
 def test_an_upload_that_does_not_go_on_is_given_up(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "LONGEST_SILENCE", 0.2)
+    monkeypatch.setattr(streamed_body, "LONGEST_SILENCE", 0.2)
     app = create_app(settings)
     with serve(app) as address, begin(address, 64 << 20) as connection:
         connection.sendall(bytes(1000))

@@ -4,18 +4,20 @@ import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
+from app.clock import utc_now
 from app.database import Database
 from app.jobs.orders import create_job
 from app.jobs.tables import Job
 from app.registry.package_zip import write_zip
 from app.registry.service import RegisteredModel, Registry
-from app.registry.stored import add_package
+from app.registry.stored import add_package, delete_model
 from app.registry.tables import StoredModel
 from app.settings import Settings
 from app.storage import Storage
@@ -23,6 +25,7 @@ from models.package import MANIFEST, VESSEL_WEIGHTS, sha256_of, write_tiny_packa
 from worker import model_cache
 from worker.item import Worker
 from worker.model_cache import ModelUnavailable, Packages
+from worker.sweeper import sweep_once
 
 MODEL = "tiny-64@0.0.1"
 
@@ -162,3 +165,13 @@ def test_only_the_last_ones_used_are_kept(
         packages.folder(model.id, model.digest)
     kept = {path.name for path in (settings.data_dir / "models").iterdir()}
     assert kept == {first.digest, third.digest}
+
+
+def test_the_sweeper_removes_the_zip_of_a_deleted_model(
+    settings: Settings, db: Database, storage: Storage, model: RegisteredModel
+) -> None:
+    sweep_once(settings, db, storage)
+    assert storage.list() == [model.key]
+    assert delete_model(db, model, lambda: utc_now() - timedelta(hours=1))
+    sweep_once(settings, db, storage)
+    assert storage.list() == []
