@@ -9,14 +9,15 @@ from pydantic import BaseModel, BeforeValidator, Field
 LARGEST_SEED = 2**53 - 1
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
+    """The number as an int if it is a whole one: to JSON, 4.0 is the same number as 4."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
-Whole = Annotated[int, BeforeValidator(_whole)]
-Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
+# Some writers of JSON know only 4.0.
+Whole = Annotated[int, BeforeValidator(whole)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(whole)]
 
 
 class JobError(BaseModel):

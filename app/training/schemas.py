@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.jobs.schemas import JobError, Positive, Seed, Timestamps
+from app.jobs.schemas import JobError, Positive, Seed, Timestamps, whole
 from app.jobs.tables import JobStatus
 from app.registry.schemas import Name
 from app.training.hyperparameters import HyperParameters
@@ -17,7 +17,7 @@ Stage = Literal["vessel", "photo"]
 Stages = Literal["both", "vessel", "photo"]
 Resolution = Annotated[
     Literal[64, 128, 256, 512, 1024],
-    BeforeValidator(lambda value: int(value) if isinstance(value, float) else value),
+    BeforeValidator(whole),
 ]
 
 

@@ -3,6 +3,7 @@
 import secrets
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from app.jobs.runs import create_run, resume_run
 from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus, Role
 from app.registry.service import RegisteredModel, UnknownModelError
-from app.training.schemas import Budget, TrainingOrder, TrainingRequest
+from app.training.schemas import Budget, TrainingOrder
 from app.training.views import RESUMABLE
 
 DRAWN_SEEDS = 2**32  # short enough to be typed again
@@ -49,7 +50,7 @@ def place_order(
     try:
         job_id = create_run(
             services.db,
-            request=_resolve(order, model).model_dump(by_alias=True),
+            request=_resolve(order, model),
             package_digest="" if model is None else model.digest,
             pairs=upload.count,
             check=partial(_lock_upload, caller, order.upload),
@@ -139,17 +140,15 @@ def delete_run(services: Services, caller: Caller, run_id: str) -> None:
     request_delete(services.db, run_id)
 
 
-def _resolve(order: TrainingOrder, model: RegisteredModel | None) -> TrainingRequest:
-    """The order with everything filled in that does not depend on the device."""
-    return TrainingRequest.model_validate(
-        {
-            **order.model_dump(exclude={"settings", "from_"}),
-            "budget": order.budget.model_dump(exclude_none=True),
-            "from": None if model is None else model.id,
-            "seed": secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed,
-            "settings": order.settings.model_dump(exclude_unset=True),
-        }
-    )
+def _resolve(order: TrainingOrder, model: RegisteredModel | None) -> dict[str, Any]:
+    """The order with everything filled in that does not depend on the device (TrainingRequest)."""
+    return {
+        **order.model_dump(exclude={"from_"}),
+        "budget": order.budget.model_dump(exclude_none=True),
+        "from": None if model is None else model.id,
+        "seed": secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed,
+        "settings": order.settings.model_dump(exclude_unset=True),
+    }
 
 
 def _find_upload(session: Session, caller: Caller, upload_id: str) -> Job:

@@ -124,7 +124,7 @@ def test_an_order_is_answered_with_the_run(api: TestClient, upload: str) -> None
 def test_what_is_wrong_with_an_order_is_named(
     api: TestClient, upload: str, changes: dict[str, Any], pointer: str, words: str
 ) -> None:
-    document = problem(api.post("/training-runs", json=body(upload, **changes)), 422)
+    document = problem(api.post("/training-runs", json={**body(upload), **changes}), 422)
     assert document["type"] == INVALID_REQUEST.uri
     assert pointer in [error["pointer"].removeprefix("#") for error in document["errors"]]
     assert words in document["detail"]
@@ -257,7 +257,7 @@ def test_cancelled_and_resumed(api: TestClient, services: Services, upload: str)
     assert api.post(f"{home}/cancel").json()["status"] == "cancelling"
     assert complete(services.db, slice_, make_slice(services, slice_))  # what it had by then
     run = api.post(f"{home}/cancel").json()
-    assert (run["status"], run["progress"]["stages"][0]["images"]) == ("cancelled", 100)
+    assert (run["status"], run["progress"]["stages"][0]["images"]) == ("cancelled", 200)
 
     for budget in ({"images": 299}, {"minutes": 60}):
         document = problem(api.post(f"{home}/resume", json={"budget": budget}), 422)
