@@ -221,7 +221,7 @@ class Rate(Base):
 
 
 class Usage(Base):
-    """What the shards that were finished on one day have made for one owner."""
+    """What shards and slices that were finished on one day have made and taken for one owner."""
 
     __tablename__ = "usage"
 

@@ -8,8 +8,21 @@ from app.problems import BAD_PACKAGE, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST
 
 # Where a request can be wrong though its schema is met, since JSON Schema cannot say what is right:
 # which models there are now, which resolutions the one has that the order names, that shares add up
-# to 1, which URLs are public, behind which data set a page can begin, and what is within a zip.
-BEYOND_THE_SCHEMA = {"#/model", "#/resolution", "#/splits", "#/webhook/url", "after", "with"}
+# to 1, which URLs are public, behind which data set a page can begin, what is within a zip, which uploads
+# can be trained on, that a budget is one of two kinds and never shrinks, and that one bound is below
+# another.
+BEYOND_THE_SCHEMA = {
+    "#/model",
+    "#/resolution",
+    "#/splits",
+    "#/webhook/url",
+    "#/upload",
+    "#/from",
+    "#/budget",
+    "#/settings/vessel",
+    "after",
+    "with",
+}
 
 schemathesis.serializer.alias("application/zip", "application/octet-stream")
 

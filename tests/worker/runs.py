@@ -4,12 +4,16 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import torch
+from safetensors.torch import load
 from sqlalchemy import select
+from torch import Tensor
 
 from app.database import Database
-from app.jobs.runs import create_run
+from app.jobs.runs import create_run, newest_slices
 from app.jobs.tables import Job, Role
 from app.registry.tables import StoredModel
+from app.storage import Storage
 from worker.item import Worker
 
 # Networks of a few hundred weights.
@@ -19,7 +23,7 @@ TINY = {
 }
 
 
-def request(upload_id: str, images: int = 32, **changes: Any) -> dict[str, Any]:
+def request(upload_id: str, images: int = 16, **changes: Any) -> dict[str, Any]:
     """A complete request of a run of both stages at 64 px."""
     data = {"name": "Drawn", "licence": "CC0", "attribution": "a test", "url": ""}
     return {
@@ -70,6 +74,21 @@ def weights(db: Database, model: str | None) -> dict[str, str]:
     files = digests(stored.package)
     assert set(files) == {"vessel.safetensors", "translator.safetensors"}
     return files
+
+
+def tensors(db: Database, storage: Storage, run_id: str) -> dict[str, Tensor]:
+    """Of both stages' networks and optimisers, as the run's newest slice has left them."""
+    with db.read() as session:
+        stages = newest_slices(session, [run_id])[run_id]["stages"]
+    return {
+        f"{stage}.{name}": tensor
+        for stage, place in stages.items()
+        for name, tensor in load(storage.read(place["checkpoint"])).items()
+    }
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def digests(package: str) -> dict[str, str]:

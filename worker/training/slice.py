@@ -1,7 +1,6 @@
 """Training for one slice: from the checkpoints of the newest recorded one to checkpoints of its own."""
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +13,6 @@ from worker.training.recorder import SliceRecorder
 from worker.training.stages import Result, Stages, copy, standing
 
 Report = Callable[[int, dict[str, Any] | None], None]
-
-NEVER = math.inf
 
 
 class SliceTraining:
@@ -83,15 +80,7 @@ class SliceTraining:
 
             finished = False
             try:
-                # The storage gets one checkpoint a slice; there is no use for others between.
-                finished = train(
-                    run,
-                    folder,
-                    seconds=seconds,
-                    report=watch,
-                    recorders=[recorder],
-                    save_seconds=NEVER,
-                )
+                finished = train(run, folder, seconds=seconds, report=watch, recorders=[recorder])
             except Diverged as error:
                 self._error = {"code": "diverged", "detail": str(error)}
         self._keep(run, recorder, before, finished)
