@@ -94,10 +94,11 @@ def train(
         def due(every: float, before: float = before) -> bool:
             return before // every < budget.seconds_spent // every
 
+        finished = budget.progress >= 1
         stop = run.team.any(_reported_stop(run, report))
         stop = stop or (budget.seconds_spent >= end and run.sound)
-        unsaved = unsaved or due(save_seconds)
-        saving = (unsaved or stop or budget.progress >= 1) and (run.sound or budget.progress >= 1)
+        unsaved = unsaved or stop or finished or due(save_seconds)
+        saving = unsaved and (run.sound or finished)
         if saving or due(line_seconds):
             line = means.line()
             for recorder in recorders:
@@ -106,7 +107,7 @@ def train(
             if run.team.rank == 0:
                 run.save(checkpoint)
             unsaved = False
-        if recorders and (due(sheet_seconds) or budget.progress >= 1):
+        if recorders and (due(sheet_seconds) or finished):
             sheet = contact_sheet(run.samples(), run.sheet_columns)
             for recorder in recorders:
                 recorder.sheet(budget.images_spent, sheet)

@@ -38,27 +38,27 @@ def test_slices_of_any_length_end_with_the_same_bits(pairs, make, tmp_path):
 def test_a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bits(
     pairs, pair_folder, tmp_path
 ):
-    whole = stage_one(pairs, images=800)
+    whole = stage_one(pairs, images=400)
     assert train(whole, tmp_path)
     folder = tmp_path / "killed"
     folder.mkdir()
-    for at in (8, 504):
+    for at in (8, 248):
         process = multiprocessing.get_context("spawn").Process(
-            target=train_until_killed, args=(pair_folder, folder, 800, at)
+            target=train_until_killed, args=(pair_folder, folder, 400, at)
         )
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    (folder / "vessel-00000799.png").touch()
+    (folder / "vessel-00000399.png").touch()
     with (folder / "vessel.jsonl").open("a") as log:
-        log.write('{"images": 79')  # killed while it wrote a line
-    run = stage_one(pairs, images=800, seed=99)
+        log.write('{"images": 39')  # killed while it wrote a line
+    run = stage_one(pairs, images=400, seed=99)
     assert train(run, folder, recorders=[Journal(folder, "vessel")], line_seconds=0.001)
     assert same(weights(whole), weights(run))
     lines = [json.loads(line) for line in (folder / "vessel.jsonl").read_text().splitlines()]
     assert all(a["images"] < b["images"] for a, b in pairwise(lines))
-    assert lines[-1]["images"] == 800
-    assert not (folder / "vessel-00000799.png").exists()
+    assert lines[-1]["images"] == 400
+    assert not (folder / "vessel-00000399.png").exists()
 
 
 def test_a_caller_stops_a_slice_with_a_checkpoint_or_without(pairs, tmp_path):
