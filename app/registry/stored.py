@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.clock import Clock, utc_now
 from app.database import Database
-from app.jobs.tables import ENDED, Job
+from app.jobs.tables import ENDED, Job, JobStatus
 from app.registry.package_zip import unpack, write_zip
 from app.registry.service import RegisteredModel, Registry, release_of, stored
 from app.registry.tables import StoredModel
@@ -131,7 +131,8 @@ def purge_models(db: Database, storage: Storage, clock: Clock = utc_now) -> int:
 
 def _is_used(digest: str | InstrumentedAttribute[str]) -> ColumnElement[bool]:
     """Whether a job that has not ended needs the package."""
-    return exists().where(Job.package_digest == digest, Job.status.not_in(ENDED))
+    unfinished = Job.status.in_(set(JobStatus) - ENDED)
+    return exists().where(Job.package_digest == digest, unfinished)
 
 
 def _present(db: Database, registry: Registry, model: RegisteredModel) -> RegisteredModel | None:

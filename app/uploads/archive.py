@@ -81,6 +81,9 @@ class _Buffered(io.BufferedReader):
             )
         return super().read(size)
 
+    def close(self) -> None:
+        """Nothing: the file is closed by those who have opened it."""
+
 
 class UploadedZip:
     """The files of an uploaded zip, a seekable file.

@@ -44,8 +44,9 @@ def tensor(dtype: str = "F32", shape: Any = (2,), offsets: Any = (0, 8), size: i
 
 
 def test_a_package_comes_out_as_it_was(tmp_path: Path) -> None:
-    data = package_zip()
-    manifest, read = unpack(io.BytesIO(data), tmp_path)
+    file = io.BytesIO(package_zip())
+    manifest, read = unpack(file, tmp_path)
+    assert not file.closed
     assert (manifest.name, manifest.version) == ("eye", "1.0.0")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         "package.json": read,
