@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.jobs.schemas import JobError, Positive, Seed, Timestamps, whole
+from app.jobs.schemas import JobError, Seed, Timestamps, whole
 from app.jobs.tables import JobStatus
 from app.registry.schemas import Name
 from app.training.hyperparameters import HyperParameters
@@ -20,6 +20,8 @@ Resolution = Annotated[
     BeforeValidator(whole),
 ]
 
+Images = Annotated[int, Field(ge=1, le=MOST_IMAGES), BeforeValidator(whole)]
+
 
 class Budget(BaseModel):
     """What each stage may spend: minutes, or images. Give one of them."""
@@ -29,9 +31,8 @@ class Budget(BaseModel):
     minutes: float | None = Field(
         default=None, gt=0, le=MOST_MINUTES, description="Of training, saving not counted."
     )
-    images: Positive | None = Field(
+    images: Images | None = Field(
         default=None,
-        le=MOST_IMAGES,
         description="Repeatable: the same run ends with the same weights on the same device.",
     )
 
