@@ -33,7 +33,7 @@ class Budget(BaseModel):
     )
     images: Images | None = Field(
         default=None,
-        description="Repeatable: the same run ends with the same weights on the same device.",
+        description="Repeatable: the same run ends with the same weights on the same kind of CPU.",
     )
 
     @model_validator(mode="after")

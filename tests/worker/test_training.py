@@ -57,13 +57,13 @@ def test_a_run_becomes_a_model_that_orders_can_name(
     worker().work(Role.TRAIN)
     assert row(db, whole).status == "packaging"
     request_cancel(db, whole)
-    train(worker(slice_seconds=0.3))
+    train(worker(slice_seconds=0.001))
     job = row(db, cut)
     assert (job.status, job.error, job.model) == ("succeeded", None, "cut@1.0.0")
     assert same(tensors(db, storage, cut), tensors(db, storage, whole))
 
     results = recorded(db, cut)
-    assert len(results) > 4
+    assert len(results) == 12  # a step each, the package, its registration
     assert sum(result["images"] for result in results) == 32
     kept = [key.rpartition("/")[2] for key in storage.list(f"jobs/{cut}/")]
     assert sorted(key for key in kept if key.endswith((".safetensors", ".zip"))) == [
@@ -101,7 +101,7 @@ def test_a_lost_slice_is_trained_again_and_leaves_nothing(
     undisturbed, disturbed = (order_run(db, upload, name=name) for name in ("one", "two"))
     worker().work(Role.TRAIN)
     request_cancel(db, undisturbed)
-    trainer = worker(slice_seconds=0.3)
+    trainer = worker(slice_seconds=0.001)
     trainer.work(Role.TRAIN)
     (first,) = recorded(db, disturbed)
     asleep, late = do_next_and_lose_it(db, trainer)
