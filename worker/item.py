@@ -13,10 +13,12 @@ from app.archive.pack import ArchiveError, discard_segments, pack
 from app.database import Database, open_database
 from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
 from app.jobs.tables import ItemKind, Job, Role
+from app.registry.manifest import PackageFault
 from app.settings import Settings, get_settings
 from app.storage import Storage, StorageKeyError, job_prefix, open_storage
 from app.uploads.pictures import NoSuchPicture, zip_key
 from models.devices import keep_freed_memory
+from models.package import PackageError
 from models.pairs import PairError
 from models.training.checkpoint import CheckpointError
 from models.training.transfer import TransferError
@@ -158,6 +160,10 @@ def explain(error: Exception) -> tuple[str, str]:
             return error.code, str(error)
         case TransferError() | PairError():
             return "cannot_train", f"The run cannot go on: {error}."
+        case PackageError():
+            return "model_damaged", "The package of the model that the run starts from is damaged."
+        case PackageFault():
+            return "package_refused", f"The package that the run made cannot be used: {error}."
         case CheckpointError():
             return "checkpoint_damaged", "The checkpoint of the run cannot be used."
         case ArchiveError() | StorageKeyError() | NoSuchPicture():
