@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from celery import Celery
 
+from app.jobs.tables import Role
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -17,27 +18,27 @@ MOST_HINTS = 16
 TIMEOUT_SECONDS = 2
 
 
-def send_hints(settings: Settings, count: int, queue: str = "generate") -> None:
-    """Send ``count`` hints (at most 16 are ever of use) to one queue.
+def send_hints(settings: Settings, count: int, role: Role = Role.GENERATE) -> None:
+    """Send ``count`` hints (at most 16 are ever of use) to the workers of a role.
 
     A broker that cannot be reached is logged and otherwise ignored.
     """
     sender = _sender(settings.resolved_broker_url)
     try:
         for _ in range(min(count, MOST_HINTS)):
-            sender.send_task(HINT_TASK, queue=queue, retry=False, ignore_result=True)
+            sender.send_task(HINT_TASK, queue=role.value, retry=False, ignore_result=True)
     except Exception as error:
         logger.warning("No hint sent, the sweeper will send one: the broker said %r", error)
 
 
-def queue_depth(settings: Settings, queue: str = "generate") -> int:
-    """Number of hints that no worker has taken yet.
+def queue_depth(settings: Settings, role: Role = Role.GENERATE) -> int:
+    """Number of hints that no worker of the role has taken yet.
 
     Raises:
         Exception: the broker cannot be reached, or refuses; the class is its driver's.
     """
     with _sender(settings.resolved_broker_url).pool.acquire() as connection:
-        return connection.default_channel.client.llen(queue)
+        return connection.default_channel.client.llen(role.value)
 
 
 @lru_cache

@@ -16,6 +16,7 @@ from app.health.routes import router as health
 from app.openapi import describe
 from app.registry.routes import router as registry
 from app.settings import Settings, get_settings
+from app.training.routes import router as training
 from app.uploads.routes import router as uploads
 
 DESCRIPTION = """
@@ -29,6 +30,7 @@ Errors are `application/problem+json` (RFC 9457) throughout.
 TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "uploads", "description": "Bring vessel maps, or real pairs, of your own."},
+    {"name": "training", "description": "Train a model on pairs of your own, and watch it learn."},
     {
         "name": "models",
         "description": "The models that orders can name: list, compare, import, export.",
@@ -61,6 +63,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, streamed={uploads.prefix, registry.prefix})
     answer_with_problems(app)
     describe(app, settings)
-    for router in (datasets, uploads, usage, registry, health):
+    for router in (datasets, uploads, training, usage, registry, health):
         app.include_router(router)
     return app

@@ -47,7 +47,8 @@ NOT_FOUND = ProblemType(
     "not-found",
     404,
     "There is nothing here",
-    "No such data set, pair, upload, model or path exists, or it has been deleted, or it is another's.",
+    "No such data set, pair, upload, training run, model or path exists, or it has been deleted, or "
+    "it is another's.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -72,14 +73,15 @@ IDEMPOTENCY_KEY_SPENT = ProblemType(
     "idempotency-key-spent",
     409,
     "What was ordered with this Idempotency-Key has been deleted",
-    "A repeated order is answered with the data set of the first; this one has been deleted. Use a "
+    "A repeated order is answered with the job of the first; this one has been deleted. Use a "
     "new key to order it again. Keys are remembered for ever.",
 )
 IN_USE = ProblemType(
     "in-use",
     409,
     "It is in use",
-    "A job that has not ended needs what was to be deleted. Cancel that job first, or wait for its end.",
+    "An order or a training run that has not ended needs what was to be deleted. Cancel it first, or "
+    "wait for its end. Nothing was deleted.",
 )
 VERSION_TAKEN = ProblemType(
     "version-taken",
@@ -97,7 +99,7 @@ SHIPPED_MODEL = ProblemType(
 EXPIRED = ProblemType(
     "expired",
     410,
-    "The data set or upload has expired",
+    "The data set, upload or training run has expired",
     "Each is kept until its 'expires_at'; then its bytes are removed. The same order with the same "
     "seed makes a data set again.",
 )

@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         default=120,
         ge=1,
-        description="Orders, uploads, quotes and contact sheets that one key owner may ask for, at "
-        "once or in a minute.",
+        description="Orders, uploads, training runs, quotes and contact sheets that one key owner may "
+        "ask for, at once or in a minute.",
     )
     quota_unfinished_pairs: int = Field(
         default=1_000_000,
@@ -107,6 +107,9 @@ class Settings(BaseSettings):
         default=3, ge=1, description="Failures after which an item is given up."
     )
     shard_pairs: int = Field(default=32, ge=1, le=10_000, description="Pairs in one shard.")
+    slice_seconds: float = Field(
+        default=300, gt=0, description="Training time of one slice of a training run."
+    )
     sweep_seconds: float = Field(default=2, gt=0, description="Pause between two sweeps.")
     retention_hours: float | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""The service on one machine: broker, API, worker, sweeper and the sender of webhooks.
+"""The service on one machine: broker, API, workers, sweeper and the sender of webhooks.
 
 They are child processes and are kept alive: one that ends is started again, after a pause that
 grows while it keeps ending. The broker is left out where the settings name one, the sender of
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 
 from app.client import Client
 from app.database import migrate
+from app.jobs.tables import Role
 from app.parent_death import terminate_with_parent
 from app.settings import Settings
 
@@ -132,7 +133,13 @@ def _children(settings: Settings, port: int) -> list[Child]:
     api += ["--timeout-graceful-shutdown", str(API_STOP_SECONDS)]
     worker = ["celery", "--quiet", "--app", "worker.celery_app", "worker", "--loglevel", "INFO"]
     worker += ["--without-gossip", "--without-mingle"]  # workers need not know of one another
-    commands = {"api": api, "worker": worker, "sweeper": ["worker.sweeper"]}
+    commands = {
+        "api": api,
+        "worker": [*worker, "--queues", Role.GENERATE],
+        # It loads torch when it first trains: until then it costs little.
+        "trainer": [*worker, "--queues", Role.TRAIN, "--hostname", "trainer@%h"],
+        "sweeper": ["worker.sweeper"],
+    }
     if settings.webhook_secret is not None:
         commands["webhooks"] = ["app.webhooks.sender"]
     services = [Child(name, [sys.executable, "-m", *command]) for name, command in commands.items()]

@@ -37,6 +37,15 @@ class Device:
     def gpu(self) -> bool:
         return self.name.startswith("cuda")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What, besides what is computed, the bits of a result depend on."""
+        if self.gpu:
+            name, precision = torch.cuda.get_device_name(self.name), "bfloat16"
+        else:
+            name, precision = f"cpu {torch.backends.cpu.get_cpu_capability()}", "float32"
+        return {"torch": torch.__version__, "device": name, "precision": precision}
+
     def autocast(self) -> AbstractContextManager:
         """bfloat16 on a GPU. On the CPUs measured, the casts cost more than they save."""
         return torch.autocast(self.name.partition(":")[0], torch.bfloat16, enabled=self.gpu)

@@ -114,11 +114,7 @@ class PairSampler:
     @property
     def environment(self) -> dict[str, str]:
         """What, besides seed and package, the bytes of a pair depend on."""
-        if self._device.gpu:
-            name, precision = torch.cuda.get_device_name(self._device.name), "bfloat16"
-        else:
-            name, precision = f"cpu {torch.backends.cpu.get_cpu_capability()}", "float32"
-        return {"torch": torch.__version__, "device": name, "precision": precision}
+        return self._device.environment
 
     def sample(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[Pair]:
         """Draw the pairs of 1 to ``batch_size`` seeds.

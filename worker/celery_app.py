@@ -1,4 +1,4 @@
-"""The Celery application: ``celery -A worker.celery_app worker``.
+"""The Celery application: ``celery -A worker.celery_app worker --queues generate`` (or ``train``).
 
 A message says only that there is work; the database says which. So a message may be lost or come
 twice without harm, and there is nothing to acknowledge: a message is gone once it is fetched, which
@@ -15,6 +15,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
 from kombu import Queue
 
+from app.jobs.tables import Role
 from app.settings import get_settings
 
 celery = Celery("fundusmith", broker=get_settings().resolved_broker_url, include=["worker.tasks"])
@@ -22,9 +23,9 @@ celery.conf.update(
     accept_content=["json"],
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
-    task_default_queue="generate",
+    task_default_queue=Role.GENERATE.value,
     task_ignore_result=True,
-    task_queues=[Queue("generate", no_ack=True)],
+    task_queues=[Queue(role.value, no_ack=True) for role in Role],
     task_serializer="json",
     worker_cancel_long_running_tasks_on_connection_loss=False,  # the lease says who works
     worker_concurrency=1,

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 import torch
 
 from app.archive.pack import ArchiveError
+from app.registry.manifest import PackageFault
 from app.storage import StorageKeyError, StorageUnavailableError
 from app.uploads.pictures import NoSuchPicture
+from models.package import PackageError
+from models.pairs import PairError
 from models.selection import LimitsNotMet
+from models.training.checkpoint import CheckpointError
+from models.training.transfer import TransferError
 from worker.model_cache import ModelUnavailable
 
 BUG = "The worker ran into an error of its own; its log has the details. Tell those who run the service."
@@ -46,6 +51,18 @@ def explain(error: Exception) -> Failure:
                 "parts_missing",
                 f"Parts of the data set are missing: {error}. Order again with the same seed.",
             )
+        case TransferError() | PairError():
+            return Failure("cannot_train", f"The run cannot go on: {error}.", final=True)
+        case PackageError():
+            return Failure(
+                "model_damaged", "The package of the model that the run starts from is damaged."
+            )
+        case PackageFault():
+            return Failure(
+                "package_refused", f"The package that the run made cannot be used: {error}."
+            )
+        case CheckpointError():
+            return Failure("checkpoint_damaged", "The checkpoint of the run cannot be used.")
         case MemoryError() | torch.OutOfMemoryError():
             return Failure("out_of_memory", f"The worker has too little memory for this. {LATER}")
         case StorageUnavailableError():

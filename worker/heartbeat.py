@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from app.database import Database
 from app.jobs.leases import Claim, LeaseState, renew
@@ -43,6 +43,7 @@ class Heartbeat:
         self._lease_seconds = lease_seconds
         self._stopping = stopping
         self._progress = 0
+        self._live: dict[str, Any] | None = None
         self._state = LeaseState.HELD
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -60,12 +61,12 @@ class Heartbeat:
         self._left.set()
         self._thread.join()
 
-    def report(self, progress: int) -> None:
-        """Notes the number of pairs done; to be called between batches.
+    def report(self, progress: int, live: dict[str, Any] | None = None) -> None:
+        """Notes how far the work is (see :class:`app.jobs.tables.Item`); to be called between batches.
 
         Raises Interrupted if the job was cancelled, the lease lost, or the worker is to stop.
         """
-        self._progress = progress
+        self._progress, self._live = progress, live
         if self._state is LeaseState.LOST:
             raise Interrupted("the lease was lost", release=False)
         if self._state is LeaseState.CANCELLED:
@@ -81,11 +82,14 @@ class Heartbeat:
             if progress == written and now - renewed < interval:
                 continue
             try:
-                self._state = renew(self._db, self._claim, progress, self._lease_seconds)
+                self._state = renew(
+                    self._db, self._claim, progress, self._lease_seconds, self._live
+                )
                 renewed, written = now, progress
             except Exception:
                 logger.exception("could not renew the lease of item %d", self._claim.item_id)
                 if now - renewed > self._lease_seconds:
                     self._state = LeaseState.LOST
-            if self._state is not LeaseState.HELD:
+            # What was cancelled may take a while to be left: a slice saves its checkpoint first.
+            if self._state is LeaseState.LOST:
                 return

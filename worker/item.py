@@ -11,7 +11,7 @@ from typing import Any
 from app.archive.pack import discard_segments, pack
 from app.database import Database, open_database
 from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
-from app.jobs.tables import ItemKind, Job
+from app.jobs.tables import ItemKind, Job, Role
 from app.settings import Settings, get_settings
 from app.storage import Storage, job_prefix, open_storage
 from app.uploads.pictures import zip_key
@@ -21,6 +21,7 @@ from worker.engine import run_shard
 from worker.failures import explain
 from worker.heartbeat import Heartbeat, Interrupted
 from worker.model_cache import Packages, SamplerCache
+from worker.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -45,16 +46,17 @@ class Worker:
         self._stopping = stopping
         self._packages = Packages(settings, db, storage)
         self._samplers = SamplerCache(self._packages, settings.device)
+        self._trainer = Trainer(settings, db, storage, self._packages)
 
-    def work(self) -> bool:
-        """Claims the next item and does it. Returns whether there was one.
+    def work(self, role: Role = Role.GENERATE) -> bool:
+        """Claims the next item of the role and does it. Returns whether there was one.
 
         What goes wrong with an item is noted in its row; only a database that cannot be reached
         raises, and then the lease runs out by itself.
         """
         if self._stopping():
             return False
-        claim = claim_next(self._db, self.id, lease_seconds=self._settings.lease_seconds)
+        claim = claim_next(self._db, self.id, role.kinds, self._settings.lease_seconds)
         if claim is None:
             return False
         name = f"{claim.kind} {claim.ordinal} of {claim.job_id}"
@@ -81,7 +83,9 @@ class Worker:
                 self._take_back(claim)
         return True
 
-    def _run(self, claim: Claim, report: Callable[[int], None]) -> dict[str, Any]:
+    def _run(self, claim: Claim, report: Callable[..., None]) -> dict[str, Any]:
+        if claim.kind == ItemKind.SLICE:
+            return self._trainer.run(claim, report)
         if claim.kind == ItemKind.CHECK:
             return check_upload(claim, self._storage, report)
         model = claim.request["model"]
@@ -110,6 +114,8 @@ class Worker:
             if job.purged_at is not None:
                 self._storage.delete_prefix(job_prefix(job.id))
                 return
+            if claim.kind == ItemKind.SLICE:
+                self._trainer.take_back(claim)
             for volume in job.volumes or []:
                 shards = claim.plan.shards_of_volume(volume["number"])
                 discard_segments(self._storage, job.id, shards)
@@ -123,6 +129,8 @@ class Worker:
                 discard_segments(self._storage, claim.job_id, shards)
             elif claim.kind == ItemKind.CHECK:
                 self._storage.delete(zip_key(claim.job_id))
+            elif claim.kind == ItemKind.SLICE:
+                self._trainer.tidy(claim)
         except OSError:  # it only takes room, and goes when the job is deleted
             logger.exception("could not remove what %s needs no more", claim.job_id)
 

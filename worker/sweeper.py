@@ -28,8 +28,9 @@ def sweep_once(settings: Settings, db: Database, storage: Storage) -> None:
     report = sweep(db, storage)
     if report != SweepReport(ready=report.ready):
         logger.info("swept: %s", report)
-    if report.ready and queue_depth(settings, "generate") == 0:
-        send_hints(settings, report.ready)
+    for role, ready in report.ready.items():
+        if queue_depth(settings, role) == 0:
+            send_hints(settings, ready, role)
     if count := purge_models(db, storage):
         logger.info("removed %d deleted models", count)
 

@@ -25,7 +25,7 @@ def get_usage(
     caller: Reader,
     days: Annotated[int, Query(ge=1, le=366, description="How many days, today included.")] = 30,
 ) -> Usage:
-    """Pairs made and seconds of devices, for each day; the seconds are those of finished shards."""
+    """Pairs made and seconds of devices, for each day: those of finished shards, and slices of training."""
     first = services.clock().date() - timedelta(days=days - 1)
     with services.db.read() as session:
         rows = usage_since(session, caller.owner, first)

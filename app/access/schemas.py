@@ -10,7 +10,7 @@ class UsageDay(BaseModel):
 
     day: datetime.date = Field(description="The day (UTC) on which the pairs were finished.")
     pairs: int = Field(description="Pairs that were made, whatever became of their data sets.")
-    device_seconds: float = Field(description="How long devices worked on those pairs.")
+    device_seconds: float = Field(description="How long devices worked on pairs, and on training.")
 
 
 class Usage(BaseModel):

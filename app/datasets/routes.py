@@ -1,26 +1,27 @@
 """The HTTP interface to data sets."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import AfterValidator, WithJsonSchema
 
 from app.access.caller import Caller, Reader, Writer
+from app.access.idempotency import IdempotencyKey
 from app.access.jobs import list_jobs
 from app.access.limits import count_request
 from app.archive.formats import IMAGE_FORMATS, PNG
 from app.archive.layout import of_volume
 from app.archive.pairs import Which
 from app.datasets import pictures, service
-from app.datasets.download import matches, send_object
-from app.datasets.events import Look, follow, look_at
+from app.datasets.download import send_object
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
-from app.datasets.views import retry_after, show, tag_of
+from app.datasets.views import retry_after, show
 from app.deps import Services, ServicesDep, require_json
-from app.jobs.tables import JobKind, JobStatus
+from app.errors import expired
+from app.jobs.tables import ENDED, JobKind, JobStatus
 from app.openapi import Responses, header, problems
 from app.problems import (
     EXPIRED,
@@ -39,6 +40,16 @@ from app.problems import (
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
 )
+from app.watching import (
+    WATCH_HEADERS,
+    IfNoneMatch,
+    LastEventId,
+    Look,
+    Stream,
+    answer,
+    follow,
+    open_stream,
+)
 
 LONGEST_PAGE = 100
 FOR_EVER = "private, max-age=31536000, immutable"
@@ -50,22 +61,7 @@ router = APIRouter(
 )
 
 ID = r"^[A-Za-z0-9_-]{1,40}$"
-# The pattern is only described: a key that does not meet it has a problem of its own.
-IdempotencyKey = Annotated[
-    str,
-    AfterValidator(service.plain_key),
-    WithJsonSchema(
-        {"type": "string", "maxLength": service.LONGEST_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"}
-    ),
-]
 DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
-LastEventId = Annotated[
-    str | None,
-    Header(description="Id of the last event that was received; that one is not sent again."),
-]
-IfNoneMatch = Annotated[
-    str | None, Header(description="The ETag of an answer that is at hand: 304 if it is the same.")
-]
 # Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
 DOWNLOAD_CONDITIONS: list[dict[str, Any]] = [
     {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
@@ -81,11 +77,6 @@ PICTURE: Responses = {
     200: {"content": {kind.media_type: {} for kind in IMAGE_FORMATS.values()}, "headers": CACHING}
 }
 SHEET: Responses = {200: {"content": {PNG.media_type: {}}, "headers": CACHING}}
-WATCH_HEADERS = ETAG | {
-    "Retry-After": header(
-        "Seconds until the next look, while the job has not ended.", "integer", required=False
-    ),
-}
 FILE_HEADERS: dict[str, Any] = ETAG | {
     "Accept-Ranges": header("bytes, as Range may ask for them."),
     "Content-Disposition": header("A name for the file."),
@@ -141,8 +132,8 @@ def create_dataset(
     """
     count_request(services, caller)
     if dry_run:
-        answer = service.quote(services, caller, order)
-        return JSONResponse(answer.model_dump(mode="json"))
+        quote = service.quote(services, caller, order)
+        return JSONResponse(quote.model_dump(mode="json"))
     dataset = _show(services, caller, service.place_order(services, caller, order, idempotency_key))
     return _answer(dataset, 202, {"Location": dataset.links.self})
 
@@ -197,13 +188,10 @@ async def _open_stream(
     dataset_id: DatasetId,
     response: Response,
     last_event_id: LastEventId = None,
-) -> AsyncIterator[Look]:
-    """Counts the stream until it has ended, and refuses what it is too late to refuse in it."""
-    with services.streams.one():
-        look = await look_at(services, caller, dataset_id)
-        if look.ended and look.tag == last_event_id:
-            response.status_code = 204  # which tells an EventSource not to connect again
-        yield look
+) -> AsyncIterator[Stream]:
+    look = partial(_look_at, services, caller, dataset_id)
+    async with open_stream(services.streams, response, look, last_event_id) as stream:
+        yield stream
 
 
 @router.get(
@@ -218,8 +206,7 @@ async def _open_stream(
 )
 async def follow_dataset(
     services: ServicesDep,
-    caller: Reader,
-    look: Annotated[Look, Depends(_open_stream)],
+    stream: Annotated[Stream, Depends(_open_stream)],
     last_event_id: LastEventId = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: the job as `GET /datasets/{id}` shows it, now and after each change.
@@ -227,7 +214,7 @@ async def follow_dataset(
     At most two a second; the last one shows how the job ended. An event's `id` is the `ETag` of that
     answer, which stays authoritative: events that were missed need not be had.
     """
-    async for event in follow(services, caller, look, last_event_id):
+    async for event in follow(services.streams, stream, last_event_id):
         yield event
 
 
@@ -357,18 +344,22 @@ def _show(services: Services, caller: Caller, dataset_id: str) -> Dataset:
         return show(session, services.registry, [job])[0]
 
 
+def _look_at(services: Services, caller: Caller, dataset_id: str) -> Look:
+    """The job's document as it is now, for events.
+
+    Raises:
+        ProblemError: there is no such data set, or it has expired.
+    """
+    dataset = _show(services, caller, dataset_id)
+    if dataset.status == JobStatus.EXPIRED:
+        raise expired(f"data set {dataset_id}")
+    return Look(dataset.model_dump_json(), ended=dataset.status in ENDED)
+
+
 def _answer(
     dataset: Dataset,
     status: int,
     headers: dict[str, str] | None = None,
     if_none_match: str | None = None,
 ) -> Response:
-    body = dataset.model_dump_json()
-    etag = f'"{tag_of(body)}"'
-    headers = {"ETag": etag, **(headers or {})}
-    seconds = retry_after(dataset)
-    if seconds is not None:
-        headers["Retry-After"] = str(seconds)
-    if matches(if_none_match, etag):
-        return Response(status_code=304, headers=headers)
-    return Response(body, status, headers, "application/json")
+    return answer(dataset, status, retry_after(dataset), headers, if_none_match)

@@ -7,16 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.archive.plan import VOLUME_PAIRS
-from app.jobs.schemas import JobError, Timestamps
+from app.jobs.schemas import JobError, Positive, Seed, Timestamps, whole
 from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
-
-# The largest whole number that every JSON reader keeps exact.
-LARGEST_SEED = 2**53 - 1
-
-
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -33,11 +25,8 @@ def _time(value: object) -> datetime:
 Layout = Literal["imagefolder", "drive", "webdataset"]
 ImageFormat = Literal["png", "jpeg", "tiff"]
 Eye = Literal["left", "right"]
-# To JSON, 4.0 is the same number as 4, and some writers of JSON know only such.
-Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Time = Annotated[datetime, BeforeValidator(_time)]  # with a zone; kept in UTC
-VolumePairs = Annotated[int, Field(ge=1, le=VOLUME_PAIRS), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_whole)]
+VolumePairs = Annotated[int, Field(ge=1, le=VOLUME_PAIRS), BeforeValidator(whole)]
 
 
 class Splits(BaseModel):

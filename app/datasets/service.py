@@ -1,17 +1,15 @@
 """Orders of data sets: checking, quoting, placing, ending; and the volumes they come in."""
 
-import hashlib
-import json
 import secrets
 from datetime import datetime
 from math import ceil
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
+from app.access.idempotency import digest_of, job_of
 from app.access.jobs import find_job
 from app.archive.layout import TAR_PAIRS, layout_of
 from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
@@ -22,17 +20,15 @@ from app.datasets.maps import given_maps, keep_maps
 from app.datasets.quotas import QuotaError, check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
-from app.errors import ProblemError, expired, invalid_field, invalid_parameter, not_found, not_ready
+from app.errors import expired, invalid_field, invalid_parameter, not_found, not_ready
 from app.jobs.orders import Idempotency, create_job, request_cancel, request_delete
 from app.jobs.tables import Job, JobKind, JobStatus
-from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.settings import Settings
 from app.webhooks.targets import ForbiddenTarget, check_url
 
 # Drawn seeds are short enough to be typed again.
 DRAWN_SEEDS = 2**32
-LONGEST_KEY = 255
 MOST_SHARDS = 9_000  # of a volume: S3 joins up to 10,000 parts
 MOST_VOLUMES = 1_000
 SPARE = 1.3  # a shard may turn out smaller than expected by this factor
@@ -65,7 +61,7 @@ def place_order(
     idempotency = None
     if key is not None:
         idempotency = Idempotency(key, digest_of(order))
-        if first := _job_of(services, caller, idempotency):
+        if first := job_of(services, caller, idempotency):
             return first
     model, request = _resolve(services, caller, order)
     settings = services.settings
@@ -98,7 +94,7 @@ def place_order(
         )
     except (IntegrityError, QuotaError):
         # The same order may have come twice at once, and the other one was first.
-        if idempotency and (first := _job_of(services, caller, idempotency)):
+        if idempotency and (first := job_of(services, caller, idempotency)):
             return first
         raise
     send_hints(settings, Plan.of(request.model_dump(), shard_pairs).shards)
@@ -109,41 +105,6 @@ def _cost(services: Services, model: RegisteredModel, request: DatasetRequest) -
     order = request.model_dump()
     with services.db.read() as session:
         return measured_cost(session, order) or expected_cost(model, order)
-
-
-def plain_key(key: str) -> str:
-    """The idempotency key, without the quotes that the header's draft standard puts around it.
-
-    Raises:
-        ProblemError: it cannot be used.
-    """
-    plain = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
-    if not 1 <= len(plain) <= LONGEST_KEY or not (plain.isascii() and plain.isprintable()):
-        raise ProblemError(
-            IDEMPOTENCY_KEY_MALFORMED,
-            f"Idempotency-Key: {len(plain)} characters; use 1 to {LONGEST_KEY} printable ASCII ones.",
-        )
-    return plain
-
-
-def digest_of(order: DatasetOrder) -> str:
-    """SHA-256 of what was sent, however its JSON was written."""
-    sent = json.dumps(order.model_dump(mode="json", exclude_unset=True), sort_keys=True)
-    return hashlib.sha256(sent.encode()).hexdigest()
-
-
-def _job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str | None:
-    """The job that the caller's owner ordered with this key, if any."""
-    same = (Job.owner == caller.owner, Job.idempotency_key == idempotency.key)
-    with services.db.read() as session:
-        job = session.scalar(select(Job).where(*same))
-    if job is None:
-        return None
-    if job.order_digest != idempotency.order_digest:
-        raise ProblemError(IDEMPOTENCY_KEY_REUSED)
-    if job.deleted_at is not None:
-        raise ProblemError(IDEMPOTENCY_KEY_SPENT)
-    return job.id
 
 
 def pairs_in_a_shard(services: Services, volume_pairs: int, bytes_per_pair: float) -> int:

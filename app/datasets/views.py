@@ -1,6 +1,5 @@
 """How a job is shown to its user."""
 
-import hashlib
 from collections.abc import Sequence
 
 from sqlalchemy import select
@@ -71,11 +70,6 @@ def retry_after(dataset: Dataset) -> int | None:
     if dataset.status in ENDED:
         return None
     return max(1, min(10, round((dataset.estimate.seconds_left or 0) / 60)))
-
-
-def tag_of(body: str) -> str:
-    """Names this very document: 32 hexadecimal digits of its SHA-256."""
-    return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 
 def _rates(job: Job) -> Rates | None:

@@ -2,6 +2,7 @@
 
 Job:  queued -> running -> packaging -> succeeded
       queued -> cancelled; running, packaging -> failed, or -> cancelling -> cancelled
+      cancelled, failed -> queued (a training run that is resumed)
 
 Item: waiting -> ready -> leased -> done
       leased -> ready (released, failed, or its lease ran out), -> failed (that happened too often)

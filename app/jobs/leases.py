@@ -19,6 +19,7 @@ from app.archive.plan import Plan
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.rates import add_stages, record_rate
+from app.jobs.runs import advance
 from app.jobs.states import end_lease, is_wanted, lock_job, settle
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus
 from app.jobs.usage import record_usage
@@ -30,15 +31,16 @@ class Claim:
 
     item_id: int
     job_id: str
-    kind: str  # "shard", "pack" or "check"
+    kind: str  # "shard", "pack", "check" or "slice"
     ordinal: int  # place among the job's items
     first: int  # index of its first pair
     count: int  # number of pairs
     attempt: int  # 1, 2, ...; the fence
     worker_id: str
-    request: dict[str, Any]  # count, resolution, model "name@version", seed; of an upload: kind
-    package_digest: str  # "" and 0 for a check
+    request: dict[str, Any]  # as the job has it
+    package_digest: str  # "" where no model is used
     shard_pairs: int
+    pairs: int  # of the whole job
 
     @property
     def plan(self) -> Plan:
@@ -65,7 +67,7 @@ def claim_next(
     lease_seconds: float = 30,
     clock: Clock = utc_now,
 ) -> Claim | None:
-    """Lease the next ready item: of the oldest job that has one, the one with the lowest ordinal.
+    """Lease the next ready item: of the job queued first that has one, the one with the lowest ordinal.
 
     Uploads come before orders: their check is short, and their users wait to hear what is wrong.
     Returns None when no item of these kinds is ready.
@@ -76,7 +78,7 @@ def claim_next(
         # What is ready of a cancelling one is the packing of its finished part.
         .where(Job.status.in_((*ACTIVE, JobStatus.CANCELLING)))
         .where(select(Item.id).where(Item.job_id == Job.id).where(ready).exists())
-        .order_by(Job.kind != JobKind.UPLOAD, Job.created_at, Job.id)
+        .order_by(Job.kind != JobKind.UPLOAD, Job.queued_at, Job.id)
         .limit(1)
     )
     while True:
@@ -115,6 +117,7 @@ def claim_next(
                 request=job.request,
                 package_digest=job.package_digest,
                 shard_pairs=job.shard_pairs,
+                pairs=job.count,
             )
 
 
@@ -136,14 +139,16 @@ def renew(
     claim: Claim,
     progress: int,
     lease_seconds: float = 30,
+    live: dict[str, Any] | None = None,
     clock: Clock = utc_now,
 ) -> LeaseState:
-    """Heartbeat: prolong the lease from now and note how many pairs are finished."""
+    """Heartbeat: prolong the lease from now and note how far the work is (see :class:`Item`)."""
     with db.write() as session:
+        until = clock() + timedelta(seconds=lease_seconds)
         held = session.scalar(
             update(Item)
             .where(*_current(claim))
-            .values(progress=progress, lease_until=clock() + timedelta(seconds=lease_seconds))
+            .values(progress=progress, live=live, lease_until=until)
             .returning(Item.id)
         )
         if held is None:
@@ -158,7 +163,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
     ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment`` and,
     if the order has limits, ``rejected``; of a packing: ``number, key, pairs, bytes,
     manifest_sha256`` of its volume; of a check: ``count, index_sha256``, and ``error``, which fails
-    the job, or None. Returns False, and changes nothing, if the lease is no longer the claim's.
+    the job, or None; of a slice: see :mod:`app.jobs.runs`. Returns False, and changes nothing, if the
+    lease is no longer the claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
@@ -168,6 +174,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
         now = clock()
         if item.kind == ItemKind.CHECK:
             item.count = result["count"]
+        elif item.kind == ItemKind.SLICE:
+            item.count = result["images"]
         end_lease(item, ItemState.DONE)
         item.result = result
         if item.kind == ItemKind.SHARD:
@@ -177,6 +185,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
             if "rejected" not in result and not job.request.get("maps"):
                 record_rate(session, job.request, item.count, result["seconds"], result["bytes"])
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
+        elif item.kind == ItemKind.SLICE:
+            advance(session, job, item, now)
         elif item.kind == ItemKind.CHECK and is_wanted(job, item.kind):
             job.count = result["count"]
             job.index_sha256 = result["index_sha256"]
@@ -253,6 +263,8 @@ def _what_failed(item: Item) -> str:
         part = "The archive could not be packed"
     elif item.kind == ItemKind.CHECK:
         part = "The upload could not be checked"
+    elif item.kind == ItemKind.SLICE:
+        part = "The training could not go on"
     elif first == last:
         part = f"Pair {first} could not be made"
     else:

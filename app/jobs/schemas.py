@@ -1,8 +1,23 @@
-"""What every kind of job shows of itself."""
+"""What every kind of job takes and shows."""
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+
+# The largest whole number that every JSON reader keeps exact.
+LARGEST_SEED = 2**53 - 1
+
+
+def whole(value: object) -> object:
+    """The number as an int if it is a whole one: to JSON, 4.0 is the same number as 4."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Some writers of JSON know only 4.0.
+Whole = Annotated[int, BeforeValidator(whole)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(whole)]
 
 
 class JobError(BaseModel):

@@ -25,6 +25,7 @@ def end_lease(item: Item, state: ItemState) -> None:
     """Move a leased item on; only a finished one keeps its progress."""
     item.state = state
     item.lease_until = None
+    item.live = None
     item.progress = item.count if state == ItemState.DONE else 0
 
 

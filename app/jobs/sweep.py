@@ -1,7 +1,8 @@
 """The sweeper's work: put right what no worker is left to put right."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.leases import note_failure
 from app.jobs.states import cancel, lock_job, settle
-from app.jobs.tables import ACTIVE, ENDED, Item, ItemState, Job, JobStatus
+from app.jobs.tables import ACTIVE, ENDED, Item, ItemState, Job, JobStatus, Role
 from app.jobs.uses import in_use
 from app.storage import Storage, job_prefix
 
@@ -40,7 +41,7 @@ class SweepReport:
     settled: int = 0  # jobs moved on: packing made ready, or cancelled
     outlived: int = 0  # jobs whose time had come
     purged: int = 0  # deleted and expired jobs whose bytes were removed
-    ready: int = 0  # items that wait for a worker now
+    ready: Mapping[Role, int] = field(default_factory=dict)  # items that wait for a worker now
 
 
 def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport:
@@ -71,9 +72,12 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
     return report
 
 
-def count_ready(session: Session) -> int:
-    """Number of items that wait for a worker."""
-    return session.scalar(select(func.count()).where(Item.state == ItemState.READY)) or 0
+def count_ready(session: Session) -> dict[Role, int]:
+    """Number of items that wait for a worker, of each role that has any."""
+    counts = select(Item.kind, func.count()).where(Item.state == ItemState.READY)
+    ready = dict(session.execute(counts.group_by(Item.kind)).all())
+    sums = {role: sum(ready.get(kind, 0) for kind in role.kinds) for role in Role}
+    return {role: count for role, count in sums.items() if count}
 
 
 def _ids(db: Database, statement: Select[str]) -> list[str]:

@@ -38,17 +38,33 @@ ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, J
 class JobKind(StrEnum):
     DATASET = "dataset"
     UPLOAD = "upload"
+    TRAINING = "training"
 
     @property
     def noun(self) -> str:
         """What users know it as."""
-        return "data set" if self is JobKind.DATASET else self.value
+        return {"dataset": "data set", "upload": "upload", "training": "training run"}[self]
 
 
 class ItemKind(StrEnum):
     SHARD = "shard"
     PACK = "pack"
     CHECK = "check"  # of an upload, its only item
+    SLICE = "slice"  # of a training run: some minutes of it, or at last its packaging
+
+
+class Role(StrEnum):
+    """What a worker is for. The queue that its hints come by has the same name."""
+
+    GENERATE = "generate"
+    TRAIN = "train"
+
+    @property
+    def kinds(self) -> tuple[ItemKind, ...]:
+        """The items that such a worker takes."""
+        if self is Role.TRAIN:
+            return (ItemKind.SLICE,)
+        return (ItemKind.SHARD, ItemKind.PACK, ItemKind.CHECK)
 
 
 class ItemState(StrEnum):
@@ -70,7 +86,7 @@ class DeliveryState(StrEnum):
 
 
 class Job(Base):
-    """An order or an upload, and everything known about it."""
+    """An order, an upload or a training run, and everything known about it."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -90,12 +106,15 @@ class Job(Base):
     status: Mapped[str] = mapped_column(String(20))
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     package_digest: Mapped[str] = mapped_column(String(64))  # "" where no model is used
-    count: Mapped[int]  # pairs; of an upload, the maps or pairs found good, 0 until it is checked
+    # Pairs; of an upload, the maps or pairs found good, 0 until it is checked; of a training run,
+    # those that it learns from.
+    count: Mapped[int]
     shard_pairs: Mapped[int]  # 0 where there are no shards
     max_attempts: Mapped[int]
     # The zips that are packed, in order: number (from 1), key, pairs, bytes, manifest_sha256 of each.
     volumes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     index_sha256: Mapped[str | None] = mapped_column(String(64))  # of an upload's pictures
+    model: Mapped[str | None] = mapped_column(String(200))  # name@version that a training run made
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the finished shards took, summed: {"pairs": 64, "generate": 5.1, ...}, in seconds.
     stage_seconds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
@@ -173,13 +192,15 @@ class Item(Base):
     kind: Mapped[str] = mapped_column(String(20))
     ordinal: Mapped[int]
     first: Mapped[int]  # index of its first pair
-    count: Mapped[int]  # pairs
+    count: Mapped[int]  # pairs; of a finished slice, the images it has trained on
     state: Mapped[str] = mapped_column(String(20))
     attempt: Mapped[int] = mapped_column(default=0)  # claims so far: the fence of the current one
     failures: Mapped[int] = mapped_column(default=0)
     worker_id: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    progress: Mapped[int] = mapped_column(default=0)  # pairs finished in the current attempt
+    progress: Mapped[int] = mapped_column(default=0)  # of count, done in the current attempt
+    # What else the current attempt tells of itself; of a slice, where the training stands.
+    live: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
@@ -215,7 +236,7 @@ class Rate(Base):
 
 
 class Usage(Base):
-    """What the shards that were finished on one day have made for one owner."""
+    """What shards and slices that were finished on one day have made and taken for one owner."""
 
     __tablename__ = "usage"
 

@@ -9,8 +9,9 @@ from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus
 def in_use() -> ColumnElement[bool]:
     """Of an upload's row, whether a job that has not ended needs it."""
     job = aliased(Job)
-    return exists().where(
-        job.status.in_((*ACTIVE, JobStatus.CANCELLING)),
-        job.kind == JobKind.DATASET,
-        job.request["maps"]["upload"].as_string() == Job.id,
+    maps_of_order = (job.kind == JobKind.DATASET) & (
+        job.request["maps"]["upload"].as_string() == Job.id
     )
+    pairs_of_run = (job.kind == JobKind.TRAINING) & (job.request["upload"].as_string() == Job.id)
+    unfinished = job.status.in_((*ACTIVE, JobStatus.CANCELLING))
+    return exists().where(unfinished, maps_of_order | pairs_of_run)

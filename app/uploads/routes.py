@@ -159,7 +159,10 @@ def get_upload_picture(
     responses=problems(NOT_FOUND, IN_USE, INVALID_REQUEST),
 )
 def delete_upload(services: ServicesDep, caller: Writer, upload_id: UploadId) -> None:
-    """Remove the upload and its pictures; a check that has not ended is given up."""
+    """Remove the upload and its pictures; a check that has not ended is given up.
+
+    Not while a training run learns from it.
+    """
     service.delete_upload(services, caller, upload_id)
 
 

@@ -84,7 +84,9 @@ def delete_upload(services: Services, caller: Caller, upload_id: str) -> None:
 
     def refuse_use(session: Session) -> None:
         if session.scalar(select(Job.id).where(Job.id == upload_id, in_use())):
-            raise ProblemError(IN_USE, f"An order that has not ended needs {upload_id}.")
+            raise ProblemError(
+                IN_USE, f"An order or training run that has not ended needs {upload_id}."
+            )
 
     with services.db.read() as session:
         if find_job(session, JobKind.UPLOAD, upload_id, caller) is None:

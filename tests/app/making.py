@@ -1,6 +1,7 @@
 """A worker without networks: it makes plain-coloured pairs and packs real archives of them."""
 
 import io
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.archive.pack import discard_segments, pack
 from app.archive.shard import ShardWriter
 from app.deps import Services
 from app.jobs.leases import Claim, claim_next, complete, finished_shards
+from app.jobs.runs import slice_prefix
 from tests.app.packages import manifest
 from worker.check.upload import check_upload
 
@@ -47,6 +49,8 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
         return check_upload(claim, services.storage, lambda done: None)
     if claim.kind == "shard":
         return _make_shard(services, claim)
+    if claim.kind == "slice":
+        return make_slice(services, claim)
     archive = pack(
         services.storage,
         claim.job_id,
@@ -65,6 +69,41 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
 def _picture(index: int, kind: str, order: dict[str, Any]) -> bytes:
     image_format = format_name(order) if kind == "image" else "png"
     return picture(index, kind, order["resolution"], image_format)
+
+
+def make_slice(services: Services, claim: Claim, **changes: Any) -> dict[str, Any]:
+    """A slice of 100 images of each stage, as one that is not the last; ``changes`` to its result."""
+    prefix = slice_prefix(claim.job_id, claim.ordinal, claim.attempt)
+    images = 100 * (claim.ordinal + 1)
+    lines = [
+        {"stage": stage, "images": images - before, "seconds": 1.5, "loss": 0.25}
+        for stage in ("vessel", "photo")
+        for before in (50, 0)
+    ]
+    files = {
+        "metrics.jsonl": b"".join(json.dumps(line).encode() + b"\n" for line in lines),
+        "vessel.png": picture(1, "image"),
+        "vessel-0.tfevents": b"events",
+    }
+    for name, data in files.items():
+        with services.storage.write(prefix + name) as file:
+            file.write(data)
+    place = {"images": images, "seconds": 60.0, "checkpoint": None}
+    return {
+        "images": 200,
+        "seconds": 130.0,
+        "stages": {"vessel": place, "photo": place},
+        "spent": False,
+        "settings": {"vessel": {"batch": 8}, "photo": {"batch": 2}},
+        "environment": ENVIRONMENT,
+        "metrics": f"{prefix}metrics.jsonl",
+        "sheets": [{"stage": "vessel", "images": images, "key": f"{prefix}vessel.png"}],
+        "events": [{"stage": "vessel", "key": f"{prefix}vessel-0.tfevents"}],
+        "error": None,
+        "package": None,
+        "model": None,
+        **changes,
+    }
 
 
 def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:

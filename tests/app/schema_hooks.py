@@ -9,8 +9,9 @@ from app.problems import BAD_PACKAGE, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST
 # Where a request can be wrong though its schema is met, since JSON Schema cannot say what is right:
 # which models there are now, which resolutions the one has that the order names, that shares add up
 # to 1, that a range is not upside down nor a limit missing, what time it is, which URLs are public,
-# behind which data set a page can begin, which data set has several volumes, and what is within
-# a zip.
+# behind which data set a page can begin, which data set has several volumes, what is within a zip, which
+# uploads can be trained on, that a budget is one of two kinds and never shrinks, and that one bound is
+# below another.
 BEYOND_THE_SCHEMA = {
     "#/model",
     "#/resolution",
@@ -22,6 +23,10 @@ BEYOND_THE_SCHEMA = {
     "#/webhook/url",
     "after",
     "volume",
+    "#/upload",
+    "#/from",
+    "#/budget",
+    "#/settings/vessel",
     "with",
 }
 

@@ -23,6 +23,7 @@ EXAMPLES = {
     "index": 0,
     "picture": "image",
     "upload_id": "up_x",
+    "run_id": "tr_x",
     "model": "nose@1.0.0",
     "number": 0,
 }

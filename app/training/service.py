@@ -1,0 +1,203 @@
+"""Training runs: checking and placing orders, cancelling, resuming, deleting."""
+
+import secrets
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.access.caller import Caller
+from app.access.idempotency import digest_of, job_of
+from app.access.jobs import find_job
+from app.broker import send_hints
+from app.deps import Services
+from app.errors import ProblemError, expired, invalid_field, not_found, not_ready
+from app.jobs.orders import Idempotency, request_cancel, request_delete
+from app.jobs.runs import create_run, resume_run
+from app.jobs.states import find_job as lock_if_there
+from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus, Role
+from app.registry.service import RegisteredModel, UnknownModelError
+from app.training.schemas import Budget, TrainingOrder
+from app.training.views import RESUMABLE
+
+DRAWN_SEEDS = 2**32  # short enough to be typed again
+FEWEST_PAIRS = 4
+
+
+def place_order(
+    services: Services, caller: Caller, order: TrainingOrder, key: str | None = None
+) -> str:
+    """Store the order as a job of the caller's, tell the workers, and return the job's id.
+
+    With an idempotency key (a plain one) that the same owner placed an equal order with, return that
+    order's job instead.
+
+    Raises:
+        ProblemError: the order cannot be placed, or the key was used for another one.
+    """
+    idempotency = None
+    if key is not None:
+        idempotency = Idempotency(key, digest_of(order))
+        if first := job_of(services, caller, idempotency):
+            return first
+    with services.db.read() as session:
+        upload = _find_upload(session, caller, order.upload)
+        model = _find_model(session, services, caller, order)
+    settings = services.settings
+    hours = settings.retention_hours
+    try:
+        job_id = create_run(
+            services.db,
+            request=_resolve(order, model),
+            package_digest="" if model is None else model.digest,
+            pairs=upload.count,
+            check=partial(_lock_upload, caller, order.upload),
+            owner=caller.owner,
+            max_attempts=settings.max_attempts,
+            retention_seconds=None if hours is None else hours * 3600,
+            idempotency=idempotency,
+            clock=services.clock,
+        )
+    except IntegrityError:
+        # The same order may have come twice at once, and the other one was first.
+        if idempotency and (first := job_of(services, caller, idempotency)):
+            return first
+        raise
+    send_hints(settings, 1, Role.TRAIN)
+    return job_id
+
+
+def find_run(session: Session, run_id: str, caller: Caller) -> Job:
+    """The job of a run that the caller may see, and that was not deleted.
+
+    Raises:
+        ProblemError: there is none.
+    """
+    job = find_job(session, JobKind.TRAINING, run_id, caller)
+    if job is None or job.deleted_at is not None:
+        raise not_found(f"training run {run_id!r}")
+    return job
+
+
+def refuse_expired(job: Job) -> None:
+    """Raises the problem of an expired run, if this is one."""
+    if job.status == JobStatus.EXPIRED:
+        raise expired(f"training run {job.id}")
+
+
+def cancel_run(services: Services, caller: Caller, run_id: str) -> None:
+    """Cancel the run; in a state that cannot be cancelled, nothing changes.
+
+    Raises:
+        ProblemError: there is no such run.
+    """
+    with services.db.read() as session:
+        find_run(session, run_id, caller)
+    request_cancel(services.db, run_id)
+
+
+def continue_run(services: Services, caller: Caller, run_id: str, budget: Budget | None) -> None:
+    """Queue a cancelled or failed run again; one that goes on already stays as it is.
+
+    Raises:
+        ProblemError: there is no such run, it has succeeded or expired, the budget is smaller than it
+            was, or the upload is gone.
+    """
+    with services.db.read() as session:
+        job = find_run(session, run_id, caller)
+    before = Budget(**job.request["budget"])
+    budget = budget or before
+    if not budget.covers(before):
+        had = ", ".join(f"{value:g} {unit}" for unit, value in job.request["budget"].items())
+        raise invalid_field("budget", f"Each stage had {had}; give as much, or more.")
+    refuse_expired(job)
+    if job.status in ACTIVE and budget == before:
+        return
+    if job.status not in RESUMABLE:
+        raise not_ready(job.status, f"There is nothing to go on with: the run is {job.status}.")
+
+    def check(session: Session, now: datetime) -> None:
+        try:
+            _lock_upload(caller, job.request["upload"], session, now)
+        except ProblemError:
+            raise not_ready(job.status, "The upload that the run learns from is gone.") from None
+
+    if resume_run(services.db, run_id, budget.model_dump(exclude_none=True), check):
+        send_hints(services.settings, 1, Role.TRAIN)
+
+
+def delete_run(services: Services, caller: Caller, run_id: str) -> None:
+    """Delete the run, but not its model; one that is deleted already stays so.
+
+    Raises:
+        ProblemError: there never was such a run.
+    """
+    with services.db.read() as session:
+        if find_job(session, JobKind.TRAINING, run_id, caller) is None:
+            raise not_found(f"training run {run_id!r}")
+    request_delete(services.db, run_id)
+
+
+def _resolve(order: TrainingOrder, model: RegisteredModel | None) -> dict[str, Any]:
+    """The order with everything filled in that does not depend on the device (TrainingRequest)."""
+    return {
+        **order.model_dump(exclude={"from_"}),
+        "budget": order.budget.model_dump(exclude_none=True),
+        "from": None if model is None else model.id,
+        "seed": secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed,
+        "settings": order.settings.model_dump(exclude_unset=True),
+    }
+
+
+def _find_upload(session: Session, caller: Caller, upload_id: str) -> Job:
+    """The upload, if it can be trained on.
+
+    Raises:
+        ProblemError: it cannot; the problem names the field.
+    """
+    job = find_job(session, JobKind.UPLOAD, upload_id, caller)
+    if job is None or job.deleted_at is not None:
+        raise invalid_field("upload", f"There is no upload {upload_id!r}.")
+    if job.request["kind"] != "pairs":
+        raise invalid_field("upload", "It holds maps; training needs pairs.")
+    if job.status != JobStatus.SUCCEEDED:
+        raise invalid_field("upload", f"Its check must have succeeded; it is {job.status}.")
+    if job.count < FEWEST_PAIRS:
+        raise invalid_field("upload", f"It has {job.count} pairs; {FEWEST_PAIRS} are needed.")
+    return job
+
+
+def _lock_upload(caller: Caller, upload_id: str, session: Session, _now: datetime) -> None:
+    """Make sure that the upload is not deleted before the run is stored.
+
+    Raises:
+        ProblemError: it is gone.
+    """
+    lock_if_there(session, upload_id)
+    _find_upload(session, caller, upload_id)
+
+
+def _find_model(
+    session: Session, services: Services, caller: Caller, order: TrainingOrder
+) -> RegisteredModel | None:
+    """The model to start from, if the order names one.
+
+    Raises:
+        ProblemError: there is none, or it does not have what the order lacks.
+    """
+    if order.from_ is None:
+        if order.stages != "both":
+            other = "photo" if order.stages == "vessel" else "vessel"
+            raise invalid_field("from", f"Name a model to take the stage {other} from.")
+        return None
+    try:
+        model = services.registry.find(session, caller, order.from_)
+    except UnknownModelError as error:
+        raise invalid_field("from", str(error)) from None
+    made = model.manifest.resolutions
+    if order.stages == "photo" and order.resolution not in made:
+        sizes = ", ".join(map(str, made))
+        raise invalid_field("from", f"Its vessel maps have {sizes} px, not {order.resolution}.")
+    return model
