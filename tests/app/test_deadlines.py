@@ -13,6 +13,7 @@ from app.clock import utc_now
 from app.deps import Services
 from app.jobs.leases import LeaseState, claim_next, complete, release, renew
 from app.jobs.sweep import SweepReport, sweep
+from app.jobs.tables import Role
 from tests.app.making import make, make_items
 from tests.app.problems import pointers
 
@@ -35,7 +36,7 @@ def test_what_is_finished_by_then_can_be_downloaded(
     make_items(services, most=1)
     assert sweep_after(services, 0.9).overdue == 0
     assert api.get(home).json()["error"] is None
-    assert sweep_after(services, 1.1) == SweepReport(overdue=1, ready=1)
+    assert sweep_after(services, 1.1) == SweepReport(overdue=1, ready={Role.GENERATE: 1})
     make_items(services)
     job = api.get(home).json()
     assert (job["status"], job["error"]["code"]) == ("cancelled", "deadline_exceeded")
