@@ -8,6 +8,7 @@ webhooks where they hold no secret to sign with.
 import errno
 import fcntl
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -36,6 +37,8 @@ CHECK_SECONDS = 0.1
 READY_SECONDS = 60
 STOP_SECONDS = 20
 API_STOP_SECONDS = 5  # event streams would go on for as long as their jobs do
+# They would keep every core busy: answers go before pairs, and pairs before training.
+NICENESS = {"worker": 5, "trainer": 10}
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 STEADY_SECONDS = 10  # after so long a run, the next pause is short again
 
@@ -48,11 +51,16 @@ class Child:
     """One process that is to run until :meth:`terminate`."""
 
     def __init__(
-        self, name: str, command: list[str], prepare: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        command: list[str],
+        prepare: Callable[[], None] = lambda: None,
+        niceness: int = 0,
     ) -> None:
         self.name = name
         self._command = command
         self._prepare = prepare
+        self._niceness = niceness
         self._process: subprocess.Popen[bytes] | None = None
         self._started = self._next_start = 0.0
         self._pause = FIRST_PAUSE
@@ -92,6 +100,11 @@ class Child:
             self._process.kill()
             self._process.wait()
 
+    def _begin(self) -> None:
+        """The first thing in the new process."""
+        terminate_with_parent()
+        os.nice(self._niceness)
+
     def _start(self) -> None:
         self._prepare()
         # A session of its own: Ctrl-C in the terminal reaches the supervisor alone, which then
@@ -100,7 +113,7 @@ class Child:
             self._command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=terminate_with_parent,
+            preexec_fn=self._begin,
         )
         self._started = time.monotonic()
         logger.info("%s started (process %d)", self.name, self._process.pid)
@@ -142,7 +155,10 @@ def _children(settings: Settings, port: int) -> list[Child]:
     }
     if settings.webhook_secret is not None:
         commands["webhooks"] = ["app.webhooks.sender"]
-    services = [Child(name, [sys.executable, "-m", *command]) for name, command in commands.items()]
+    services = [
+        Child(name, [sys.executable, "-m", *command], niceness=NICENESS.get(name, 0))
+        for name, command in commands.items()
+    ]
     return services if settings.broker_url else [_broker(settings), *services]
 
 

@@ -1,7 +1,8 @@
 """Status polling beside a running order: ``python -m bench.polling`` (``make load``).
 
 Requests are sent at a fixed rate whether or not the ones before have been answered, so that a slow
-answer does not hide the wait of those behind it; each is timed from when it was due.
+answer does not hide the wait of those behind it; each is timed from when it was due. The client speaks
+just enough HTTP to be no load itself.
 """
 
 import asyncio
@@ -9,29 +10,39 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
-import httpx
 
 from app.client import Client
 from app.local_service import local_service
 
 COUNT = 100_000  # more than is made while the measurement runs
+CONNECTIONS = 50
 
 
 async def poll(address: str, rate: float, seconds: float) -> list[float]:
-    """Milliseconds of each answer. Raises httpx.HTTPStatusError for one that is an error."""
-    limits = httpx.Limits(max_connections=100)
-    async with httpx.AsyncClient(limits=limits, timeout=30, trust_env=False) as client:
-        begin = time.perf_counter()
+    """Milliseconds of each answer. Raises RuntimeError for one that is an error."""
+    url = urlsplit(address)
+    request = f"GET {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode()
+    free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    for _ in range(CONNECTIONS):
+        free.put_nowait(await asyncio.open_connection(url.hostname, url.port))
+    begin = time.perf_counter()
 
-        async def ask(due: float) -> float:
-            await asyncio.sleep(due - time.perf_counter())
-            (await client.get(address)).raise_for_status()
-            return 1000 * (time.perf_counter() - due)
+    async def ask(due: float) -> float:
+        await asyncio.sleep(due - time.perf_counter())
+        reader, writer = await free.get()
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if not head.startswith("HTTP/1.1 200 "):
+            raise RuntimeError(head)
+        fields = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:] if line)
+        await reader.readexactly(int(fields["content-length"]))
+        free.put_nowait((reader, writer))
+        return 1000 * (time.perf_counter() - due)
 
-        asked = (ask(begin + i / rate) for i in range(round(rate * seconds)))
-        return await asyncio.gather(*asked)
+    return await asyncio.gather(*(ask(begin + i / rate) for i in range(round(rate * seconds))))
 
 
 @click.command()

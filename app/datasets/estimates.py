@@ -1,6 +1,6 @@
 """How long orders will take and how large they get."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,18 +40,20 @@ def expected_cost(model: RegisteredModel, order: Mapping[str, Any]) -> PairCost:
     return PairCost(expected.seconds_per_pair, size, measured=False)
 
 
-def pairs_done(session: Session, job_ids: list[str], kind: ItemKind) -> dict[str, int]:
-    """Pairs that the items of this kind have finished, for each job."""
+def pairs_done(session: Session, job_ids: Iterable[str]) -> dict[tuple[str, str], int]:
+    """Pairs that items have finished, by job and kind of item."""
     rows = session.execute(
-        select(Item.job_id, func.sum(Item.progress))
-        .where(Item.job_id.in_(job_ids), Item.kind == kind)
-        .group_by(Item.job_id)
+        select(Item.job_id, Item.kind, func.sum(Item.progress))
+        .where(Item.job_id.in_(job_ids))
+        .group_by(Item.job_id, Item.kind)
     )
-    return {job_id: int(pairs) for job_id, pairs in rows}
+    return {(job_id, kind): int(pairs) for job_id, kind, pairs in rows}
 
 
 def own_costs(session: Session, job_ids: list[str]) -> dict[str, PairCost]:
     """What the finished shards of each of these jobs have shown, where there are any."""
+    if not job_ids:
+        return {}
     seconds, size = (func.sum(Item.result[name].as_float()) for name in ("seconds", "bytes"))
     rows = session.execute(
         select(Item.job_id, func.sum(Item.count), seconds, size)
@@ -79,19 +81,26 @@ def pairs_rejected(session: Session, job: Job) -> dict[str, int] | None:
     return {measure: count or 0 for measure, count in zip(measures, row, strict=True)}
 
 
-def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]:
-    """The estimate of every unfinished order, in the order in which they are worked on.
-
-    All workers share the work: a job takes what is ahead of it and what is left of it, divided by
-    the number of shards that are made now.
-    """
-    jobs = session.scalars(
+def unfinished_orders(session: Session) -> Sequence[Job]:
+    """In the order in which they are worked on."""
+    return session.scalars(
         select(Job)
         .where(Job.kind == JobKind.DATASET, Job.status.in_(ACTIVE))
         .order_by(Job.created_at, Job.id)
     ).all()
-    begun = [job.id for job in jobs if job.status != JobStatus.QUEUED]
-    done = pairs_done(session, begun, ItemKind.SHARD)
+
+
+def queue_estimates(
+    session: Session,
+    registry: Registry,
+    jobs: Sequence[Job],
+    done: Mapping[tuple[str, str], int],
+) -> dict[str, Estimate]:
+    """The estimate of each of the unfinished orders, which must be all of them.
+
+    All workers share the work: a job takes what is ahead of it and what is left of it, divided by
+    the number of shards that are made now. ``done`` is what :func:`pairs_done` says of those begun.
+    """
     making = (Item.state == ItemState.LEASED) & (Item.kind == ItemKind.SHARD)
     leased = session.scalar(select(func.count()).where(making))
     workers = max(1, leased or 0)
@@ -110,7 +119,7 @@ def queue_estimates(session: Session, registry: Registry) -> dict[str, Estimate]
             costs[key] = _slowed(session, free, registry, job)
         cost = own.get(job.id) or costs[key]
         if cost is not None:
-            seconds += (job.count - done.get(job.id, 0)) * cost.seconds
+            seconds += (job.count - done.get((job.id, ItemKind.SHARD), 0)) * cost.seconds
         waits = job.status == JobStatus.QUEUED
         queued += waits
         estimates[job.id] = Estimate(

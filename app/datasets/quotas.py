@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.limits import lock_allowance
-from app.datasets.estimates import queue_estimates
+from app.datasets.estimates import pairs_done, queue_estimates, unfinished_orders
 from app.deps import Services
 from app.errors import ProblemError
 from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus
@@ -88,11 +88,11 @@ def _pairs(session: Session, caller: Caller, *conditions: ColumnElement[bool]) -
 
 def _seconds_until_fits(session: Session, services: Services, caller: Caller, excess: int) -> float:
     """When the owner's orders that end first will have made room for the ``excess`` pairs."""
-    estimates = queue_estimates(session, services.registry)
-    orders = select(Job).where(Job.kind == JobKind.DATASET, Job.owner == caller.owner)
-    unfinished = orders.where(Job.status.in_(ACTIVE))
-    for job in session.scalars(unfinished.order_by(Job.created_at, Job.id)):
-        excess -= job.count
+    orders = unfinished_orders(session)
+    done = pairs_done(session, [job.id for job in orders])
+    estimates = queue_estimates(session, services.registry, orders, done)
+    for job in orders:
+        excess -= job.count if job.owner == caller.owner else 0
         if excess <= 0:
             seconds = estimates[job.id].seconds_left
             return UNKNOWN_WAIT if seconds is None else seconds

@@ -1,11 +1,16 @@
 """How a job is shown to its user."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.datasets.estimates import pairs_done, pairs_rejected, queue_estimates
+from app.datasets.estimates import (
+    pairs_done,
+    pairs_rejected,
+    queue_estimates,
+    unfinished_orders,
+)
 from app.datasets.schemas import (
     Archive,
     Dataset,
@@ -25,14 +30,11 @@ from app.registry.service import Registry
 
 def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Dataset]:
     """The jobs with their progress and estimates."""
-    ids = [job.id for job in jobs]
-    # An expired job has no items left to ask.
-    whole = {job.id: job.count for job in jobs if job.succeeded_at is not None}
-    generated = pairs_done(session, ids, ItemKind.SHARD) | whole
-    packaged = pairs_done(session, ids, ItemKind.PACK) | whole
+    orders = unfinished_orders(session) if any(job.status in ACTIVE for job in jobs) else []
+    begun = {job.id for job in (*jobs, *orders) if job.status != JobStatus.QUEUED}
+    done = pairs_done(session, begun)
+    estimates = queue_estimates(session, registry, orders, done) if orders else {}
     webhooks = _webhooks(session, jobs)
-    unfinished = any(job.status in ACTIVE for job in jobs)
-    estimates = queue_estimates(session, registry) if unfinished else {}
     return [
         Dataset(
             id=job.id,
@@ -41,8 +43,8 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
             request=DatasetRequest(**job.request),
             progress=Progress(
                 requested=job.count,
-                generated=generated.get(job.id, 0),
-                packaged=packaged.get(job.id, 0),
+                generated=_finished(job, ItemKind.SHARD, done),
+                packaged=_finished(job, ItemKind.PACK, done),
                 rejected=pairs_rejected(session, job),
             ),
             rates=_rates(job),
@@ -63,6 +65,11 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
         )
         for job, archive in zip(jobs, map(_archive, jobs), strict=True)
     ]
+
+
+def _finished(job: Job, kind: ItemKind, done: Mapping[tuple[str, str], int]) -> int:
+    """Pairs. An expired job has no items left to ask."""
+    return job.count if job.succeeded_at is not None else done.get((job.id, kind), 0)
 
 
 def retry_after(dataset: Dataset) -> int | None:
