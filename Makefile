@@ -27,7 +27,7 @@ demo: $(READY) ## order 16 pairs of 256 px; leaves demo/dataset.zip and demo/pre
 	$(BIN)/fundusmith demo
 
 test: $(READY) ## every test, with real servers and processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(READY) ## pairs a second of the service against the bare sampling loop, ms a stage
 	$(BIN)/python -m bench $(ARGS)
