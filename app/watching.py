@@ -18,7 +18,7 @@ from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 
-from app.datasets.download import matches
+from app.download import matches
 from app.errors import ProblemError
 from app.openapi import header
 from app.streams import EventStreams

@@ -4,8 +4,9 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.errors import invalid_parameter
+from app.errors import invalid_parameter, not_found
 from app.jobs.tables import Job, JobKind, JobStatus
+from app.pages import LONGEST_PAGE
 
 
 def find_job(session: Session, kind: JobKind, job_id: str, caller: Caller) -> Job | None:
@@ -13,6 +14,20 @@ def find_job(session: Session, kind: JobKind, job_id: str, caller: Caller) -> Jo
     job = session.get(Job, job_id)
     if job is None or job.kind != kind or not caller.may_see(job.owner):
         return None
+    return job
+
+
+def get_job(
+    session: Session, kind: JobKind, job_id: str, caller: Caller, *, deleted: bool = False
+) -> Job:
+    """As :func:`find_job`, but a deleted one only if ``deleted`` ones are wanted too.
+
+    Raises:
+        ProblemError: there is none.
+    """
+    job = find_job(session, kind, job_id, caller)
+    if job is None or (job.deleted_at is not None and not deleted):
+        raise not_found(f"{kind.noun} {job_id!r}")
     return job
 
 
@@ -26,9 +41,12 @@ def list_jobs(
 ) -> tuple[list[Job], bool]:
     """A page of the caller's jobs of one kind, the newest first, and whether there are more.
 
+    A ``limit`` of more than a page may have is reduced.
+
     Raises:
         ProblemError: there is no job ``after`` which the page could begin.
     """
+    limit = min(limit, LONGEST_PAGE)
     newest_first = (
         select(Job)
         .where(Job.kind == kind, Job.deleted_at.is_(None))

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.access.caller import Caller, Reader, Writer
@@ -16,13 +16,14 @@ from app.archive.formats import IMAGE_FORMATS, PNG
 from app.archive.layout import of_volume
 from app.archive.pairs import Which
 from app.datasets import pictures, service
-from app.datasets.download import send_object
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
 from app.datasets.views import retry_after, show
 from app.deps import Services, ServicesDep, require_json
+from app.download import DOWNLOAD_CONDITIONS, send_object, zip_responses
 from app.errors import expired
 from app.jobs.tables import ENDED, JobKind, JobStatus
 from app.openapi import Responses, header, problems
+from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
     EXPIRED,
     IDEMPOTENCY_KEY_SPENT,
@@ -51,7 +52,6 @@ from app.watching import (
     open_stream,
 )
 
-LONGEST_PAGE = 100
 FOR_EVER = "private, max-age=31536000, immutable"
 
 router = APIRouter(
@@ -60,28 +60,12 @@ router = APIRouter(
     responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
 )
 
-ID = r"^[A-Za-z0-9_-]{1,40}$"
 DatasetId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
-# Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
-DOWNLOAD_CONDITIONS: list[dict[str, Any]] = [
-    {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
-    for name, description in (
-        ("If-None-Match", "The ETag of an archive that is at hand: 304 if it is the same."),
-        ("Range", "The part that is wanted, such as bytes=1000-1999."),
-        ("If-Range", "The ETag of a part that is at hand: the whole archive if it is another's."),
-    )
-]
-ETAG: dict[str, Any] = {"ETag": header("Names this very answer.")}
 CACHING = {"Cache-Control": header("How long the picture may be kept.")}
 PICTURE: Responses = {
     200: {"content": {kind.media_type: {} for kind in IMAGE_FORMATS.values()}, "headers": CACHING}
 }
 SHEET: Responses = {200: {"content": {PNG.media_type: {}}, "headers": CACHING}}
-FILE_HEADERS: dict[str, Any] = ETAG | {
-    "Accept-Ranges": header("bytes, as Range may ask for them."),
-    "Content-Disposition": header("A name for the file."),
-    "Content-Length": header("Bytes in this answer.", "integer"),
-}
 
 
 @router.post(
@@ -146,19 +130,13 @@ def create_dataset(
 def list_datasets(
     services: ServicesDep,
     caller: Reader,
-    status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
-    after: Annotated[
-        str | None, Query(pattern=ID, description="The last id of the page before.")
-    ] = None,
-    limit: Annotated[
-        int, Query(ge=1, description=f"Length of the page; more than {LONGEST_PAGE} is reduced.")
-    ] = 20,
+    status: StatusFilter = None,
+    after: After = None,
+    limit: Limit = FIRST_PAGE,
 ) -> DatasetList:
     """Your data sets, the newest first."""
     with services.db.read() as session:
-        jobs, has_more = list_jobs(
-            session, JobKind.DATASET, caller, status, after, min(limit, LONGEST_PAGE)
-        )
+        jobs, has_more = list_jobs(session, JobKind.DATASET, caller, status, after, limit)
         return DatasetList(data=show(session, services.registry, jobs), has_more=has_more)
 
 
@@ -223,23 +201,7 @@ async def follow_dataset(
     summary="Download the archive",
     response_class=Response,
     responses=problems(NOT_FOUND, NOT_READY, EXPIRED, RANGE_NOT_SATISFIABLE, INVALID_REQUEST)
-    | {
-        200: {
-            "content": {"application/zip": {}},
-            "description": "The whole archive",
-            "headers": FILE_HEADERS,
-        },
-        206: {
-            "content": {"application/zip": {}},
-            "description": "The range that was asked for",
-            "headers": FILE_HEADERS | {"Content-Range": header("Which bytes, and of how many.")},
-        },
-        304: {"description": "The asker has it: If-None-Match names its ETag", "headers": ETAG},
-        307: {
-            "description": "The archive is at the address for an hour (S3 storage)",
-            "headers": {"Location": header("Of the archive.")},
-        },
-    },
+    | zip_responses("archive"),
     openapi_extra={"parameters": DOWNLOAD_CONDITIONS},
 )
 @router.head("/{dataset_id}/download", include_in_schema=False)
@@ -263,18 +225,13 @@ def download_dataset(
         job = service.find_dataset(session, dataset_id, caller)
     service.refuse_expired(job)
     found = service.find_volume(job, volume)
-    filename = of_volume(f"{job.id}.zip", job.plan.number_of(found["number"]))
-    media_type = "application/zip"
-    link = services.storage.link(found["key"], filename, media_type)
-    if link is not None and request.method == "GET":  # which is all that the link is signed for
-        return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
     return send_object(
         request,
         services.storage,
         found["key"],
         etag=f'"{found["manifest_sha256"]}"',
-        filename=filename,
-        media_type=media_type,
+        filename=of_volume(f"{job.id}.zip", job.plan.number_of(found["number"])),
+        media_type="application/zip",
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.idempotency import digest_of, job_of
-from app.access.jobs import find_job
+from app.access.jobs import get_job
 from app.archive.layout import TAR_PAIRS, layout_of
 from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
@@ -119,10 +119,7 @@ def find_dataset(session: Session, job_id: str, caller: Caller) -> Job:
     Raises:
         ProblemError: there is none.
     """
-    job = find_job(session, JobKind.DATASET, job_id, caller)
-    if job is None or job.deleted_at is not None:
-        raise not_found(f"data set {job_id!r}")
-    return job
+    return get_job(session, JobKind.DATASET, job_id, caller)
 
 
 def cancel_dataset(services: Services, caller: Caller, job_id: str) -> None:
@@ -143,9 +140,7 @@ def delete_dataset(services: Services, caller: Caller, job_id: str) -> None:
         ProblemError: there never was such a data set.
     """
     with services.db.read() as session:
-        job = find_job(session, JobKind.DATASET, job_id, caller)
-    if job is None:
-        raise not_found(f"data set {job_id!r}")
+        get_job(session, JobKind.DATASET, job_id, caller, deleted=True)
     request_delete(services.db, job_id)
 
 

@@ -5,14 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 from starlette.requests import ClientDisconnect
 
 from app.access.caller import Reader, Writer
 from app.access.limits import count_request
-from app.datasets.download import send_object
-from app.datasets.routes import DOWNLOAD_CONDITIONS, ETAG, FILE_HEADERS
 from app.deps import ServicesDep, require_zip
+from app.download import DOWNLOAD_CONDITIONS, send_object, zip_responses
 from app.openapi import header, problems
 from app.problems import (
     BAD_PACKAGE,
@@ -160,24 +158,7 @@ def compare_models(
     "/{model}/export",
     summary="Export a model",
     response_class=Response,
-    responses=problems(NOT_FOUND, RANGE_NOT_SATISFIABLE)
-    | {
-        200: {
-            "content": {"application/zip": {}},
-            "description": "The whole package",
-            "headers": FILE_HEADERS,
-        },
-        206: {
-            "content": {"application/zip": {}},
-            "description": "The range that was asked for",
-            "headers": FILE_HEADERS | {"Content-Range": header("Which bytes, and of how many.")},
-        },
-        304: {"description": "The asker has it: If-None-Match names its ETag", "headers": ETAG},
-        307: {
-            "description": "The package is at the address for an hour (S3 storage)",
-            "headers": {"Location": header("Of the package.")},
-        },
-    },
+    responses=problems(NOT_FOUND, RANGE_NOT_SATISFIABLE) | zip_responses("package"),
     openapi_extra={"parameters": DOWNLOAD_CONDITIONS},
 )
 @router.head("/{model}/export", include_in_schema=False)
@@ -191,17 +172,13 @@ def export_model(
     """
     found = actions.find_model(services, caller, model)
     key = zip_key(services.storage, found)
-    filename, media_type = f"{found.id}.zip", "application/zip"
-    link = services.storage.link(key, filename, media_type)
-    if link is not None and request.method == "GET":  # which is all that the link is signed for
-        return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
     return send_object(
         request,
         services.storage,
         key,
         etag=f'"{found.digest}"',
-        filename=filename,
-        media_type=media_type,
+        filename=f"{found.id}.zip",
+        media_type="application/zip",
     )
 
 

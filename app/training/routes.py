@@ -13,8 +13,9 @@ from app.access.idempotency import IdempotencyKey
 from app.access.jobs import list_jobs
 from app.access.limits import count_request
 from app.deps import Services, ServicesDep, require_json
-from app.jobs.tables import ENDED, JobKind, JobStatus
+from app.jobs.tables import ENDED, JobKind
 from app.openapi import Responses, header, problems
+from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
     EXPIRED,
     IDEMPOTENCY_KEY_SPENT,
@@ -52,7 +53,6 @@ from app.watching import (
     open_stream,
 )
 
-LONGEST_PAGE = 100
 MOST_LINES = 10_000
 CHUNK = 1 << 20  # bytes
 FOR_EVER = "private, max-age=31536000, immutable"
@@ -63,7 +63,6 @@ router = APIRouter(
     responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
 )
 
-ID = r"^[A-Za-z0-9_-]{1,40}$"
 RunId = Annotated[str, Path(pattern=ID, description="The id that the order was answered with.")]
 PNG: Responses = {
     200: {
@@ -116,19 +115,13 @@ def create_training_run(
 def list_training_runs(
     services: ServicesDep,
     caller: Reader,
-    status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
-    after: Annotated[
-        str | None, Query(pattern=ID, description="The last id of the page before.")
-    ] = None,
-    limit: Annotated[
-        int, Query(ge=1, description=f"Length of the page; more than {LONGEST_PAGE} is reduced.")
-    ] = 20,
+    status: StatusFilter = None,
+    after: After = None,
+    limit: Limit = FIRST_PAGE,
 ) -> TrainingRunList:
     """Your training runs, the newest first."""
     with services.db.read() as session:
-        jobs, has_more = list_jobs(
-            session, JobKind.TRAINING, caller, status, after, min(limit, LONGEST_PAGE)
-        )
+        jobs, has_more = list_jobs(session, JobKind.TRAINING, caller, status, after, limit)
         return TrainingRunList(data=show(session, jobs), has_more=has_more)
 
 

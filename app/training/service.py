@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.idempotency import digest_of, job_of
-from app.access.jobs import find_job
+from app.access.jobs import find_job, get_job
 from app.broker import send_hints
 from app.deps import Services
-from app.errors import ProblemError, expired, invalid_field, not_found, not_ready
+from app.errors import ProblemError, expired, invalid_field, not_ready
 from app.jobs.orders import Idempotency, request_cancel, request_delete
 from app.jobs.runs import create_run, resume_run
 from app.jobs.states import find_job as lock_if_there
@@ -75,10 +75,7 @@ def find_run(session: Session, run_id: str, caller: Caller) -> Job:
     Raises:
         ProblemError: there is none.
     """
-    job = find_job(session, JobKind.TRAINING, run_id, caller)
-    if job is None or job.deleted_at is not None:
-        raise not_found(f"training run {run_id!r}")
-    return job
+    return get_job(session, JobKind.TRAINING, run_id, caller)
 
 
 def refuse_expired(job: Job) -> None:
@@ -135,8 +132,7 @@ def delete_run(services: Services, caller: Caller, run_id: str) -> None:
         ProblemError: there never was such a run.
     """
     with services.db.read() as session:
-        if find_job(session, JobKind.TRAINING, run_id, caller) is None:
-            raise not_found(f"training run {run_id!r}")
+        get_job(session, JobKind.TRAINING, run_id, caller, deleted=True)
     request_delete(services.db, run_id)
 
 

@@ -10,8 +10,9 @@ from app.access.caller import Caller, Reader, Writer
 from app.access.jobs import list_jobs
 from app.access.limits import count_request
 from app.deps import Services, ServicesDep, require_zip
-from app.jobs.tables import ENDED, JobKind, JobStatus
+from app.jobs.tables import ENDED, JobKind
 from app.openapi import Responses, header, problems
+from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
     BODY_STALLED,
     EXPIRED,
@@ -32,7 +33,6 @@ from app.uploads.pictures import Which
 from app.uploads.schemas import Contents, Upload, UploadList
 from app.uploads.views import show, summary
 
-LONGEST_PAGE = 100
 FOR_EVER = "private, max-age=31536000, immutable"
 LOOK_AGAIN = 2  # seconds
 
@@ -42,7 +42,6 @@ router = APIRouter(
     responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
 )
 
-ID = r"^[A-Za-z0-9_-]{1,40}$"
 UploadId = Annotated[str, Path(pattern=ID, description="The id that the upload was answered with.")]
 WATCH_HEADERS = {
     "Retry-After": header(
@@ -107,19 +106,13 @@ async def create_upload(
 def list_uploads(
     services: ServicesDep,
     caller: Reader,
-    status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
-    after: Annotated[
-        str | None, Query(pattern=ID, description="The last id of the page before.")
-    ] = None,
-    limit: Annotated[
-        int, Query(ge=1, description=f"Length of the page; more than {LONGEST_PAGE} is reduced.")
-    ] = 20,
+    status: StatusFilter = None,
+    after: After = None,
+    limit: Limit = FIRST_PAGE,
 ) -> UploadList:
     """Your uploads, the newest first, without their reports."""
     with services.db.read() as session:
-        jobs, has_more = list_jobs(
-            session, JobKind.UPLOAD, caller, status, after, min(limit, LONGEST_PAGE)
-        )
+        jobs, has_more = list_jobs(session, JobKind.UPLOAD, caller, status, after, limit)
     return UploadList(data=[summary(job) for job in jobs], has_more=has_more)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.access.jobs import find_job
+from app.access.jobs import get_job
 from app.broker import send_hints
 from app.deps import Services
 from app.errors import ProblemError, expired, not_found, not_ready
@@ -69,10 +69,7 @@ def find_upload(session: Session, upload_id: str, caller: Caller) -> Job:
     Raises:
         ProblemError: there is none.
     """
-    job = find_job(session, JobKind.UPLOAD, upload_id, caller)
-    if job is None or job.deleted_at is not None:
-        raise not_found(f"upload {upload_id!r}")
-    return job
+    return get_job(session, JobKind.UPLOAD, upload_id, caller)
 
 
 def delete_upload(services: Services, caller: Caller, upload_id: str) -> None:
@@ -89,8 +86,7 @@ def delete_upload(services: Services, caller: Caller, upload_id: str) -> None:
             )
 
     with services.db.read() as session:
-        if find_job(session, JobKind.UPLOAD, upload_id, caller) is None:
-            raise not_found(f"upload {upload_id!r}")
+        get_job(session, JobKind.UPLOAD, upload_id, caller, deleted=True)
     request_delete(services.db, upload_id, check=refuse_use)
 
 

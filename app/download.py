@@ -1,26 +1,69 @@
-"""Sending an object of the storage, whole or a range of it (RFC 9110, section 14)."""
+"""Sending an object of the storage: by a link, or whole, or a range of it (RFC 9110, section 14)."""
 
 import re
+from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from app.errors import ProblemError
+from app.openapi import Responses, header
 from app.problems import RANGE_NOT_SATISFIABLE
 from app.storage import Storage
 
 # More digits than any file's length has are no range: a very long number cannot even be read.
 BYTE_RANGE = re.compile(r"bytes=([0-9]{0,30})-([0-9]{0,30})")
+# Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
+DOWNLOAD_CONDITIONS: list[dict[str, Any]] = [
+    {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+    for name, description in (
+        ("If-None-Match", "The ETag of an archive that is at hand: 304 if it is the same."),
+        ("Range", "The part that is wanted, such as bytes=1000-1999."),
+        ("If-Range", "The ETag of a part that is at hand: the whole archive if it is another's."),
+    )
+]
+ETAG: dict[str, Any] = {"ETag": header("Names this very answer.")}
+FILE_HEADERS: dict[str, Any] = ETAG | {
+    "Accept-Ranges": header("bytes, as Range may ask for them."),
+    "Content-Disposition": header("A name for the file."),
+    "Content-Length": header("Bytes in this answer.", "integer"),
+}
+
+
+def zip_responses(noun: str) -> Responses:
+    """What a route that sends a zip by :func:`send_object` can answer with."""
+    content: dict[str, Any] = {"application/zip": {}}
+    return {
+        200: {
+            "content": content,
+            "description": f"The whole {noun}",
+            "headers": FILE_HEADERS,
+        },
+        206: {
+            "content": content,
+            "description": "The range that was asked for",
+            "headers": FILE_HEADERS | {"Content-Range": header("Which bytes, and of how many.")},
+        },
+        304: {"description": "The asker has it: If-None-Match names its ETag", "headers": ETAG},
+        307: {
+            "description": f"The {noun} is at the address for an hour (S3 storage)",
+            "headers": {"Location": header(f"Of the {noun}.")},
+        },
+    }
 
 
 def send_object(
     request: Request, storage: Storage, key: str, *, etag: str, filename: str, media_type: str
 ) -> Response:
-    """The object, or the one range that the request asks for; only the headers for HEAD.
+    """A link to the object, where its storage has a server of its own. Otherwise the object, or the
+    one range that the request asks for; only the headers for HEAD.
 
     Several ranges at once, and what is no range, are answered with the whole object, as the RFC
     allows. ``etag`` comes with its quotes.
     """
+    link = storage.link(key, filename, media_type)
+    if link is not None and request.method == "GET":  # which is all that the link is signed for
+        return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
     size = storage.size(key)
     headers = {
         "Accept-Ranges": "bytes",
