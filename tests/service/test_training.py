@@ -216,7 +216,7 @@ def test_a_second_run_waits_its_turn_and_orders_do_not(
 ) -> None:
     first, second = (order(http, upload, images=LONG, stages="both") for _ in range(2))
     wait_for(http, first, "running")
-    service.succeed(service.client.order(8, model="tiny-64"))
+    service.succeed(service.client.datasets.order(8, model="tiny-64"))
     waiting = http.get(second).json()
     assert (waiting["status"], waiting["estimate"]["queue_position"]) == ("queued", 1)
     assert http.get(first).json()["status"] == "running"
