@@ -16,9 +16,10 @@ import httpx
 from app.client.errors import ServiceError, UnreachableError
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
-TRIES = 6
-FIRST_PAUSE = 0.25  # seconds; the next ones are twice as long each
-LONGEST_PAUSE = 60.0  # a service that asks for a longer one is not waited for
+TRIES = 6  # within some eight seconds
+PATIENT_TRIES = 15  # a minute and a half: the service may be started anew
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds; each is twice as long as the one before
+LONGEST_WAIT = 60.0  # seconds; a service that asks for more is not waited for
 NOTHING_DONE = {429, 503}  # so that anything can be sent again
 PERHAPS_DONE = {500, 502, 504}
 
@@ -73,7 +74,7 @@ def http_options(address: str | None, key: str | None, timeout: float) -> dict[s
     return {"base_url": address, "timeout": timeout, "headers": headers, "trust_env": False}
 
 
-def insist(call: Call) -> Steps[httpx.Response]:
+def insist(call: Call, tries: int = TRIES) -> Steps[httpx.Response]:
     """The answer, asked for again where that is safe.
 
     A lost connection is tried again if the call is repeatable or was never sent; so is what the
@@ -83,14 +84,14 @@ def insist(call: Call) -> Steps[httpx.Response]:
         ServiceError: the service refused.
         UnreachableError: it could not be reached, however often it was tried.
     """
-    for attempt in range(1, TRIES + 1):
-        pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
+    for attempt in range(1, tries + 1):
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)
         try:
             response = yield call
         except httpx.TransportError as error:
             sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-            if attempt == TRIES or (sent and not call.repeatable):
-                raise UnreachableError(f"The connection was lost: {error}") from error
+            if attempt == tries or (sent and not call.repeatable):
+                raise UnreachableError(f"The connection was lost: {error}.") from error
         else:
             if not response.is_error:
                 return response
@@ -99,7 +100,7 @@ def insist(call: Call) -> Steps[httpx.Response]:
                 pause = _asked_for(response) or pause
             elif status not in PERHAPS_DONE or not call.repeatable:
                 raise ServiceError.of(response)
-            if attempt == TRIES or pause > LONGEST_PAUSE:
+            if attempt == tries or pause > LONGEST_WAIT:
                 raise ServiceError.of(response)
         yield Pause(pause)
     raise AssertionError("the last try returns or raises")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict
 
 from app.client.answers import ENDED, Document
-from app.client.calls import Call, Pause, Steps, insist
+from app.client.calls import PATIENT_TRIES, Call, Pause, Steps, insist
 
 LONGEST_PAGE = 100
 DEFAULT_PAUSE = 1.0  # seconds between two looks, where the service says none
@@ -133,7 +133,7 @@ def wait(
     document: Document = {}
     headers: dict[str, str] = {}
     while True:
-        response = yield from insist(Call("GET", path, headers=headers))
+        response = yield from insist(Call("GET", path, headers=headers), PATIENT_TRIES)
         if response.status_code != 304:
             document = response.json()
             on_look(document)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from app.client import Dataset, TrainingRun, Upload
+from app.client import Dataset, TrainingRun, UnreachableError, Upload
 from app.client.answers import RunAnswer
 from app.client.steps import OnBytes
 from app.commands.service import REFUSED, STOPPED, Service
@@ -30,13 +30,18 @@ LINES = 5  # of metrics
 Show = Callable[[Any], None]
 
 
-def follow(service: Service, job: Any) -> Any:
-    """The job when it has ended, however it ended. Ctrl-C stops the following, not the job."""
+def follow(service: Service, job: Any, tell: Show | None = None) -> Any:
+    """The job when it has ended, however it ended. Ctrl-C stops the following, not the job.
+
+    It is shown in bars, or whatever ``tell`` does with each change.
+    """
     try:
-        with showing(job, service.err) as show:
+        with showing(job, service.err) if tell is None else nullcontext(tell) as show:
             return job.wait(show, check=False)
-    except KeyboardInterrupt:
-        service.err.print(f"\n{job.id} goes on. To see how: [bold]fundusmith watch {job.id}[/bold]")
+    except (KeyboardInterrupt, UnreachableError) as error:
+        click.echo(f"\n{job.id} goes on. To see how: fundusmith watch {job.id}", err=True)
+        if isinstance(error, UnreachableError):
+            raise
         raise click.exceptions.Exit(STOPPED) from None
 
 
@@ -94,9 +99,8 @@ def _showing_run(run: TrainingRun, console: Console) -> Iterator[Show]:
                 share, done = stage_progress(stage.images, stage.minutes, stage)
                 bars.update(tasks[stage.stage], completed=share, done=done)
                 if stage.stage == now.progress.stage and now.progress.metrics:
-                    line = (stage.stage, stage.images, now.progress.metrics)
-                    if not lines or lines[-1] != line:
-                        lines.append(line)
+                    if not lines or lines[-1][2] != now.progress.metrics:
+                        lines.append((stage.stage, stage.images, now.progress.metrics))
             live.update(Group(bars, f"  {_state(now)}", _metrics(lines)))
 
         show(run)
@@ -156,7 +160,7 @@ def transferring(service: Service, name: str) -> Iterator[OnBytes]:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(),
+        DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=service.err,

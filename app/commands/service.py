@@ -12,6 +12,7 @@ from app.client import Client, ClientError, ServiceError, UnreachableError
 from app.client.calls import DEFAULT_ADDRESS
 
 REFUSED, USAGE, UNREACHABLE, STOPPED = 1, 2, 3, 130
+WIDE = 200  # columns where there is no terminal: nothing is cut
 START_IT = (
     "Start one with 'fundusmith up', or say where it is with --service or FUNDUSMITH_SERVICE."
 )
@@ -27,6 +28,8 @@ class Service:
         self.client = client
         self.as_json = as_json
         self.out = Console(highlight=False, soft_wrap=True)
+        if not self.out.is_terminal:
+            self.out.width = WIDE
         self.err = Console(stderr=True, highlight=False, soft_wrap=True, quiet=as_json)
 
     def tell(self, document: Any, *words: Any) -> None:

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from app.client import Upload
 from app.commands.following import end, follow
 from app.commands.report import report_of
 from app.commands.service import Service, service_command
@@ -20,10 +21,10 @@ def watch(service: Service, job_id: str) -> None:
     """
     job = find_job(service, job_id)
     if service.as_json:
-        job = job.wait(lambda now: click.echo(json.dumps(now.document)), check=False)
+        job = follow(service, job, lambda now: click.echo(json.dumps(now.document)))
     else:
         job = follow(service, job)
         service.out.print(describe(job))
-        if getattr(job, "report", None):
+        if isinstance(job, Upload) and job.report:
             service.out.print(report_of(job.report))
     end(service, job)

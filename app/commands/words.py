@@ -37,6 +37,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A plain table; numbers stand to the right."""
     rows = [list(row) for row in rows]
     shown = Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="bold")
+    if shown.columns:
+        shown.columns[0].no_wrap = True  # ids are copied
     for column, cells in zip(shown.columns, zip(*rows, strict=True), strict=False):
         if all(isinstance(cell, int | float) for cell in cells):
             column.justify = "right"
