@@ -112,20 +112,23 @@ class AsyncClient:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     step = task.send(None)
-                else:
-                    step = await self._send(step, task)
+                    continue
+                answer = await self._send(step)
+                lost = isinstance(answer, httpx.TransportError)
+                step = task.throw(answer) if lost else task.send(answer)
         except StopIteration as end:
             return end.value
 
-    async def _send(self, call: Call, task: Steps[Any]) -> Call | Pause:
+    async def _send(self, call: Call) -> Any:
+        """The answer, or the error of a lost connection."""
         try:
             response = await self._http.request(**call.arguments())
         except httpx.TransportError as error:
             if isinstance(error, httpx.ConnectError) and not self._answered:
                 raise UnreachableError(f"No service answers at {self.address}.") from error
-            return task.throw(error)
+            return error
         self._answered = True
-        return task.send(response)
+        return response
 
 
 class AsyncDatasets:

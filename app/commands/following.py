@@ -98,9 +98,9 @@ def _showing_run(run: TrainingRun, console: Console) -> Iterator[Show]:
             for stage in now.progress.stages:
                 share, done = stage_progress(stage.images, stage.minutes, stage)
                 bars.update(tasks[stage.stage], completed=share, done=done)
-                if stage.stage == now.progress.stage and now.progress.metrics:
-                    if not lines or lines[-1][2] != now.progress.metrics:
-                        lines.append((stage.stage, stage.images, now.progress.metrics))
+                newest = now.progress.metrics if stage.stage == now.progress.stage else {}
+                if newest and (not lines or lines[-1][2] != newest):
+                    lines.append((stage.stage, stage.images, newest))
             live.update(Group(bars, f"  {_state(now)}", _metrics(lines)))
 
         show(run)
