@@ -158,8 +158,8 @@ def put_part(storage: Storage, upload: str, number: int, data: bytes) -> None:
 def test_parts_come_in_any_order_and_make_one_object(storage: Storage) -> None:
     upload = storage.begin_parts("jobs/1/a")
     assert storage.parts("jobs/1/a", upload) == {}
-    first, second = (secrets.token_bytes(SMALLEST_PART) for _ in range(2))
-    for number, data in ((3, b"end"), (2, b"torn"), (1, first), (2, second)):
+    first, second, wrong = (secrets.token_bytes(SMALLEST_PART) for _ in range(3))
+    for number, data in ((3, b"end"), (2, wrong), (1, first), (2, second)):
         put_part(storage, upload, number, data)
     with pytest.raises(RuntimeError), storage.write_part("jobs/1/a", upload, 4) as file:
         file.write(b"half")
