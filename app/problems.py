@@ -69,6 +69,13 @@ NOT_READY = ProblemType(
     "What was asked for is made while the job runs, or when it has succeeded; a job that failed or "
     "was cancelled will not have it. 'job_status' is what it is now.",
 )
+PARTS_MISSING = ProblemType(
+    "parts-missing",
+    409,
+    "Parts of the upload are missing",
+    "'missing' has the numbers of the first hundred parts that have not come, or not in full length. "
+    "Send them, then complete the upload again. What has come is kept.",
+)
 IDEMPOTENCY_KEY_SPENT = ProblemType(
     "idempotency-key-spent",
     409,
@@ -187,6 +194,7 @@ PROBLEM_TYPES = (
     METHOD_NOT_ALLOWED,
     BODY_STALLED,
     NOT_READY,
+    PARTS_MISSING,
     IDEMPOTENCY_KEY_SPENT,
     VERSION_TAKEN,
     IN_USE,

@@ -56,8 +56,9 @@ def test_an_upload_from_zip_to_pictures(api: TestClient, services: Services) -> 
     response = api.post("/uploads?kind=pairs", content=data, headers=ZIP)
     assert (response.status_code, response.headers["retry-after"]) == (202, "2")
     waiting = response.json()
-    assert waiting["request"] == {"kind": "pairs", "bytes": len(data)}
-    assert (waiting["status"], waiting["report"]) == ("queued", None)
+    assert waiting["request"] == {"kind": "pairs", "bytes": len(data), "sha256": None}
+    assert (waiting["status"], waiting["report"], waiting["receiving"]) == ("queued", None, False)
+    assert waiting["expires_at"] is None
     home = response.headers["location"]
     assert api.get(home).json() == waiting
     problem(api.get(f"{home}/pictures/0/image"), 409)
@@ -263,7 +264,10 @@ def test_slow_uploads_hold_up_nobody(settings: Settings) -> None:
         waiting = [slow.enter_context(begin(address, len(data))) for _ in range(60)]
         for connection in waiting:
             connection.sendall(data[:100])
-        assert api.get("/uploads").json()["data"] == []
+        page = api.get("/uploads").json()["data"]
+        assert {(each["receiving"], each["request"]["bytes"]) for each in page} == {
+            (True, len(data))
+        }
         assert api.post("/datasets", json={"count": 1}).status_code == 202
         waiting[-1].sendall(data[100:])
         assert waiting[-1].recv(12) == b"HTTP/1.1 202"
