@@ -136,6 +136,13 @@ INVALID_REQUEST = ProblemType(
     "Nothing was done. Each entry of 'errors' says what is wrong: in the body at the place that "
     "'pointer' (a JSON pointer) names, or in the query or path parameter 'parameter'.",
 )
+PART_LENGTH = ProblemType(
+    "part-length",
+    422,
+    "The part has another length",
+    "'expected' is the number of bytes that this part of the upload must have. What was sent is not "
+    "kept; the part may be sent again.",
+)
 BAD_PACKAGE = ProblemType(
     "bad-package",
     422,
@@ -204,6 +211,7 @@ PROBLEM_TYPES = (
     UNSUPPORTED_MEDIA_TYPE,
     RANGE_NOT_SATISFIABLE,
     INVALID_REQUEST,
+    PART_LENGTH,
     BAD_PACKAGE,
     IDEMPOTENCY_KEY_REUSED,
     RATE_LIMIT_EXCEEDED,

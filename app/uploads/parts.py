@@ -18,7 +18,7 @@ from app.errors import ProblemError, expired, invalid_field, not_found, not_read
 from app.jobs.orders import Idempotency
 from app.jobs.tables import Job, JobStatus
 from app.jobs.uploads import create_upload, new_upload_id, start_check
-from app.problems import INVALID_REQUEST, PARTS_MISSING
+from app.problems import PART_LENGTH, PARTS_MISSING
 from app.storage import LINK_SECONDS, StorageKeyError, job_prefix
 from app.uploads.pictures import zip_key
 from app.uploads.schemas import Part, PartLink, PartLinks, PartList, PartsOrder
@@ -215,9 +215,8 @@ async def _exactly(body: AsyncIterator[bytes], number: int, length: int) -> Asyn
         yield piece
     if came != length:
         more = "or more " if came > length else ""
-        raise ProblemError(
-            INVALID_REQUEST, f"Part {number} has {length} bytes; {came} {more}were sent."
-        )
+        detail = f"Part {number} has {length} bytes; {came} {more}were sent."
+        raise ProblemError(PART_LENGTH, detail, expected=length)
 
 
 def _refuse_missing(job: Job, arrived: dict[int, int]) -> None:

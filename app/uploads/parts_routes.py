@@ -19,6 +19,7 @@ from app.problems import (
     MALFORMED_REQUEST,
     NOT_FOUND,
     NOT_READY,
+    PART_LENGTH,
     PARTS_MISSING,
     RATE_LIMIT_EXCEEDED,
     TOO_LARGE,
@@ -34,8 +35,8 @@ from app.uploads.schemas import PartLinks, PartList, PartNumbers, PartsOrder, Up
 
 LONGEST_PAGE = 1_000  # parts
 
+# The path that begins one lies beside /uploads, where every name is an upload's id.
 router = APIRouter(
-    prefix="/uploads",
     tags=["uploads"],
     responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
 )
@@ -50,7 +51,7 @@ PART = {
 
 
 @router.post(
-    "/parts",
+    "/multipart-uploads",
     status_code=201,
     response_model=Upload,
     summary="Begin an upload by parts",
@@ -88,7 +89,7 @@ def begin_upload(
 
 
 @router.get(
-    "/{upload_id}/parts",
+    "/uploads/{upload_id}/parts",
     summary="List the parts that have come",
     responses=problems(*HERE, INVALID_REQUEST),
 )
@@ -108,7 +109,7 @@ def list_parts(
 
 
 @router.post(
-    "/{upload_id}/parts",
+    "/uploads/{upload_id}/parts",
     summary="Ask where parts go",
     dependencies=[Depends(require_json)],
     responses=problems(*HERE, *JSON),
@@ -124,10 +125,10 @@ def link_parts(
 
 
 @router.put(
-    "/{upload_id}/parts/{number}",
+    "/uploads/{upload_id}/parts/{number}",
     status_code=204,
     summary="Send a part",
-    responses=problems(*HERE, BODY_STALLED, TOO_LARGE, INVALID_REQUEST),
+    responses=problems(*HERE, BODY_STALLED, TOO_LARGE, INVALID_REQUEST, PART_LENGTH),
     openapi_extra={"requestBody": PART},
 )
 async def send_part(
@@ -149,7 +150,7 @@ async def send_part(
 
 
 @router.post(
-    "/{upload_id}/complete",
+    "/uploads/{upload_id}/complete",
     status_code=202,
     response_model=Upload,
     summary="Complete an upload by parts",

@@ -82,7 +82,7 @@ async def create_upload(
 ) -> Response:
     """Send a zip of `maps` or `pairs`, as the body. It is stored as it comes, and then checked.
 
-    A long one is better begun with `POST /uploads/parts`: parts go straight to the file store, and an
+    A long one is better begun with `POST /multipart-uploads`: parts go straight to the file store, and an
     upload that was interrupted goes on.
 
     The answer's `Location` is the upload to watch: it tells file by file what was found, what was
