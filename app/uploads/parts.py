@@ -152,10 +152,7 @@ def complete_upload(services: Services, caller: Caller, upload_id: str) -> None:
     Raises:
         ProblemError: there is no such upload, it has expired, or parts are missing.
     """
-    with services.db.read() as session:
-        job = find_upload(session, upload_id, caller)
-    if job.status == JobStatus.EXPIRED:
-        raise expired(f"upload {upload_id}")
+    job = _find(services, caller, upload_id)
     if not job.is_receiving:
         return
     if not job.parts:
@@ -171,19 +168,25 @@ def complete_upload(services: Services, caller: Caller, upload_id: str) -> None:
     if start_check(services.db, upload_id, job.request["bytes"]):
         send_hints(services.settings, 1)
         return
+    # Another such request was faster; or the upload was deleted, or expired, while it was joined.
     with services.db.read() as session:
         gone = session.get_one(Job, upload_id).purged_at is not None
-    if gone:  # deleted while its parts were joined
+    if gone:
         clear_away(services, upload_id)
-        raise not_found(f"upload {upload_id!r}")
+    _find(services, caller, upload_id)
 
 
-def _awaiting_parts(services: Services, caller: Caller, upload_id: str) -> Job:
-    """The upload, if it awaits parts."""
+def _find(services: Services, caller: Caller, upload_id: str) -> Job:
     with services.db.read() as session:
         job = find_upload(session, upload_id, caller)
     if job.status == JobStatus.EXPIRED:
         raise expired(f"upload {upload_id}")
+    return job
+
+
+def _awaiting_parts(services: Services, caller: Caller, upload_id: str) -> Job:
+    """The upload, if it awaits parts."""
+    job = _find(services, caller, upload_id)
     if not (job.is_receiving and job.parts):
         raise _awaits_none(job)
     return job

@@ -34,7 +34,7 @@ DAY = timedelta(hours=25)  # after which an upload has expired
 embedded = pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 
 
-def announce(api: TestClient, length: int, key: str | None = None, **fields: str) -> str:
+def announce(api: httpx2.Client, length: int, key: str | None = None, **fields: str) -> str:
     """Begins an upload of maps; its path."""
     headers = {} if key is None else {"Idempotency-Key": key}
     order = {"kind": "maps", "bytes": length, **fields}
@@ -43,7 +43,7 @@ def announce(api: TestClient, length: int, key: str | None = None, **fields: str
     return response.headers["location"]
 
 
-def send(api: TestClient, home: str, data: bytes, numbers: Iterable[int]) -> None:
+def send(api: httpx2.Client, home: str, data: bytes, numbers: Iterable[int]) -> None:
     """Sends these parts of the zip as any client would."""
     answer = api.post(f"{home}/parts", json={"numbers": list(numbers)})
     assert answer.status_code == 200, answer.text
@@ -54,7 +54,7 @@ def send(api: TestClient, home: str, data: bytes, numbers: Iterable[int]) -> Non
         assert put(part["url"], content=piece).is_success
 
 
-def received(api: TestClient, home: str) -> list[int]:
+def received(api: httpx2.Client, home: str) -> list[int]:
     page = api.get(f"{home}/parts").json()
     assert not page["has_more"]
     return [part["number"] for part in page["data"]]

@@ -27,6 +27,7 @@ from tests.app.callers import Headers, caller
 from tests.app.making import make_items
 from tests.app.problems import parameters, problem
 from tests.app.serving import serve
+from tests.waiting import wait_until
 from tests.zips import maps, pack, pairs, photograph, picture, vessels
 
 ZIP = {"Content-Type": "application/zip"}
@@ -250,6 +251,26 @@ def test_an_upload_that_does_not_go_on_is_given_up(
         assert connection.recv(12) == b"HTTP/1.1 408"
     services = app.state.services
     assert (rows(services), leftovers(services)) == (0, [])
+
+
+def test_an_upload_that_is_deleted_while_it_comes_leaves_nothing(settings: Settings) -> None:
+    data = bytes(1 << 20)
+    app = create_app(settings)
+    with (
+        serve(app) as address,
+        begin(address, len(data)) as connection,
+        httpx2.Client(base_url=address) as api,
+    ):
+        connection.sendall(data[:-1])
+        wait_until(lambda: api.get("/uploads").json()["data"])
+        (upload,) = api.get("/uploads").json()["data"]
+        assert (upload["receiving"], upload["parts"]) == (True, None)
+        assert api.delete(upload["links"]["self"]).status_code == 204
+        services = app.state.services
+        sweep(services.db, services.storage)
+        connection.sendall(data[-1:])
+        assert connection.recv(12) == b"HTTP/1.1 404"
+        assert leftovers(services) == []
 
 
 @pytest.mark.parametrize("parts", ["embedded"], indirect=True)
