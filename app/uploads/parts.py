@@ -5,6 +5,7 @@ with an upload that was interrupted.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from fastapi.concurrency import run_in_threadpool
@@ -27,6 +28,25 @@ from app.uploads.service import clear_away, find_upload, job_settings, pour
 SMALLEST_PART, LARGEST_PART = 8 << 20, 64 << 20  # bytes
 PARTS_AIMED_AT = 1_000
 MOST_NAMED = 100  # missing parts in one answer
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """An upload whose parts are awaited: what its row says of them."""
+
+    job: Job
+    key: str  # of the zip
+    upload: str  # the storage's name of it
+    size: int  # bytes in each part but the last
+    count: int
+
+    @classmethod
+    def of(cls, job: Job) -> "Awaited | None":
+        return cls(job, zip_key(job.id), **job.parts) if job.is_receiving and job.parts else None
+
+    def length(self, number: int) -> int:
+        """Bytes that the part must have."""
+        return min(self.size, self.job.request["bytes"] - (number - 1) * self.size)
 
 
 def part_size(length: int) -> int:
@@ -79,12 +99,13 @@ def begin_upload(
 
 def count_received(services: Services, job: Job) -> int | None:
     """How many parts of an upload by parts have come; None if the upload awaits none."""
-    if not (job.is_receiving and job.parts):
+    awaited = Awaited.of(job)
+    if awaited is None:
         return None
     try:
-        return len(services.storage.parts(zip_key(job.id), job.parts["upload"]))
+        return len(services.storage.parts(awaited.key, awaited.upload))
     except StorageKeyError:  # they have been joined this moment
-        return job.parts["count"]
+        return awaited.count
 
 
 def list_received(
@@ -95,11 +116,11 @@ def list_received(
     Raises:
         ProblemError: there is no such upload, or it awaits no parts.
     """
-    job = _awaiting_parts(services, caller, upload_id)
+    awaited = _find_awaited(services, caller, upload_id)
     try:
-        found = services.storage.parts(zip_key(job.id), _name(job), after, most + 1)
+        found = services.storage.parts(awaited.key, awaited.upload, after, most + 1)
     except StorageKeyError:
-        raise _awaits_none(job) from None
+        raise _awaits_none(awaited.job) from None
     page = [Part(number=number, bytes=size) for number, size in found.items()]
     return PartList(data=page[:most], has_more=len(page) > most)
 
@@ -110,19 +131,17 @@ def link_parts(services: Services, caller: Caller, upload_id: str, numbers: list
     Raises:
         ProblemError: there is no such upload or part, or the upload awaits no parts.
     """
-    job = _awaiting_parts(services, caller, upload_id)
-    assert job.parts and job.expires_at  # while parts are awaited
-    if max(numbers) > job.parts["count"]:
-        raise invalid_field("numbers", f"The upload has parts 1 to {job.parts['count']}.")
-    until, links = job.expires_at, []
+    awaited = _find_awaited(services, caller, upload_id)
+    if max(numbers) > awaited.count:
+        raise invalid_field("numbers", f"The upload has parts 1 to {awaited.count}.")
+    until = services.clock() + timedelta(seconds=LINK_SECONDS)
+    links = []
     for number in numbers:
-        size = _length(job, number)
-        url = services.storage.part_link(zip_key(job.id), _name(job), number, size)
-        if url is not None:
-            until = min(until, services.clock() + timedelta(seconds=LINK_SECONDS))
-        here = f"/uploads/{job.id}/parts/{number}"
+        size = awaited.length(number)
+        url = services.storage.part_link(awaited.key, awaited.upload, number, size)
+        here = f"/uploads/{upload_id}/parts/{number}"
         links.append(PartLink(number=number, bytes=size, url=url or here))
-    return PartLinks(data=links, expires_at=until)
+    return PartLinks(data=links, expires_at=min(until, awaited.job.expires_at or until))
 
 
 async def take_part(
@@ -135,15 +154,14 @@ async def take_part(
             have the part's length.
         starlette.requests.ClientDisconnect: it broke off.
     """
-    job = await run_in_threadpool(_awaiting_parts, services, caller, upload_id)
-    assert job.parts
-    if number > job.parts["count"]:
-        raise not_found(f"part {number}: the upload has parts 1 to {job.parts['count']}")
-    part = services.storage.write_part(zip_key(job.id), _name(job), number)
+    awaited = await run_in_threadpool(_find_awaited, services, caller, upload_id)
+    if number > awaited.count:
+        raise not_found(f"part {number}: the upload has parts 1 to {awaited.count}")
+    part = services.storage.write_part(awaited.key, awaited.upload, number)
     try:
-        await pour(_exactly(body, number, _length(job, number)), part)
+        await pour(_exactly(body, number, awaited.length(number)), part)
     except StorageKeyError:
-        raise _awaits_none(job) from None
+        raise _awaits_none(awaited.job) from None
 
 
 def complete_upload(services: Services, caller: Caller, upload_id: str) -> None:
@@ -155,12 +173,12 @@ def complete_upload(services: Services, caller: Caller, upload_id: str) -> None:
     job = _find(services, caller, upload_id)
     if not job.is_receiving:
         return
-    if not job.parts:
+    awaited = Awaited.of(job)
+    if awaited is None:
         raise _awaits_none(job)
     try:
-        arrived = services.storage.parts(zip_key(upload_id), _name(job))
-        _refuse_missing(job, arrived)
-        services.storage.join_parts(zip_key(upload_id), _name(job))
+        _refuse_missing(awaited, services.storage.parts(awaited.key, awaited.upload))
+        services.storage.join_parts(awaited.key, awaited.upload)
     except StorageKeyError:
         # Joined by another such request: by one at the same time, or one that did not live to note it.
         if not _is_whole(services, job):
@@ -184,28 +202,17 @@ def _find(services: Services, caller: Caller, upload_id: str) -> Job:
     return job
 
 
-def _awaiting_parts(services: Services, caller: Caller, upload_id: str) -> Job:
-    """The upload, if it awaits parts."""
+def _find_awaited(services: Services, caller: Caller, upload_id: str) -> Awaited:
     job = _find(services, caller, upload_id)
-    if not (job.is_receiving and job.parts):
+    awaited = Awaited.of(job)
+    if awaited is None:
         raise _awaits_none(job)
-    return job
+    return awaited
 
 
 def _awaits_none(job: Job) -> ProblemError:
-    came = "has all of its parts" if job.parts else "was not begun by parts"
-    return not_ready(job.status, f"The upload awaits no parts: it {came}.")
-
-
-def _name(job: Job) -> str:
-    assert job.parts
-    return job.parts["upload"]
-
-
-def _length(job: Job, number: int) -> int:
-    """Bytes that the part must have."""
-    assert job.parts
-    return min(job.parts["size"], job.request["bytes"] - (number - 1) * job.parts["size"])
+    why = "they are no longer taken" if job.parts else "it was not begun by parts"
+    return not_ready(job.status, f"The upload awaits no parts: {why}.")
 
 
 async def _exactly(body: AsyncIterator[bytes], number: int, length: int) -> AsyncIterator[bytes]:
@@ -222,18 +229,16 @@ async def _exactly(body: AsyncIterator[bytes], number: int, length: int) -> Asyn
         raise ProblemError(PART_LENGTH, detail, expected=length)
 
 
-def _refuse_missing(job: Job, arrived: dict[int, int]) -> None:
-    assert job.parts
-    numbers = range(1, job.parts["count"] + 1)
-    missing = [number for number in numbers if arrived.get(number) != _length(job, number)]
+def _refuse_missing(awaited: Awaited, arrived: dict[int, int]) -> None:
+    numbers = range(1, awaited.count + 1)
+    missing = [number for number in numbers if arrived.get(number) != awaited.length(number)]
     if missing:
-        named = ", ".join(map(str, missing[:MOST_NAMED])) + (
-            ", ..." if len(missing) > MOST_NAMED else ""
-        )
+        named = missing[:MOST_NAMED]
+        more = ", ..." if len(missing) > MOST_NAMED else ""
         raise ProblemError(
             PARTS_MISSING,
-            f"{len(missing)} of {len(numbers)} parts have not come: {named}.",
-            missing=missing[:MOST_NAMED],
+            f"{len(missing)} of {awaited.count} parts have not come: {', '.join(map(str, named))}{more}.",
+            missing=named,
         )
 
 
