@@ -142,12 +142,26 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartProgress:
+    """How a zip is cut: ``size`` bytes a part; lists do not say how many were ``received``."""
+
+    size: int
+    count: int
+    received: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class UploadAnswer(JobAnswer):
-    """``count`` maps or pairs are good; lists have no report."""
+    """``count`` maps or pairs are good; lists have no report.
+
+    ``receiving``: not all bytes have come; ``parts`` has how many parts have, if it comes by parts.
+    """
 
     home: ClassVar[str] = "/uploads"
 
     count: int
+    receiving: bool
+    parts: PartProgress | None
     report: Report | None = None
 
 

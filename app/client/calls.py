@@ -46,7 +46,9 @@ class Call:
             "json": self.json,
             "headers": dict(self.headers),
             "content": self.body() if self.body else None,
-            "follow_redirects": True,  # to a link; httpx does not take our key there
+            # Neither where a link leads, nor where a redirect does, is our key for.
+            "auth": None if self.path.startswith("http") else httpx.USE_CLIENT_DEFAULT,
+            "follow_redirects": True,
         }
 
 
@@ -70,8 +72,13 @@ def http_options(address: str | None, key: str | None, timeout: float) -> dict[s
     if not address.startswith(("http://", "https://")):
         raise UnreachableError(f"{address!r} is no address: use one such as {DEFAULT_ADDRESS}.")
     key = key or os.environ.get("FUNDUSMITH_API_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return {"base_url": address, "timeout": timeout, "headers": headers, "trust_env": False}
+
+    def add_key(request: httpx.Request) -> httpx.Request:
+        if key:
+            request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    return {"base_url": address, "timeout": timeout, "auth": add_key, "trust_env": False}
 
 
 def insist(call: Call, tries: int = TRIES) -> Steps[httpx.Response]:

@@ -10,18 +10,21 @@ from app.client.answers import Document
 from app.client.calls import Call, Steps, insist
 from app.client.downloads import Runner
 from app.client.errors import ClientError
+from app.client.parts import PIECE, send_parts
 from app.client.steps import Contents, OnBytes
 
-PIECE = 1 << 20  # bytes
+PARTS_FROM = 32 << 20  # bytes; a shorter zip is sent as one body
 
 
 def send_upload(runner: Runner, source: Path, kind: Contents, on_bytes: OnBytes) -> Document:
-    """Send maps or pairs, a folder or a zip of them.
+    """Send maps or pairs, a folder or a zip of them; a large one by parts.
 
     Raises:
         ClientError: there is nothing to send.
     """
     with _as_zip(source.expanduser()) as file:
+        if file.stat().st_size >= PARTS_FROM:
+            return send_parts(runner, file, kind, on_bytes)
         return runner.run(_send("/uploads", file, {"kind": kind}, on_bytes))
 
 

@@ -56,7 +56,7 @@ def describe(job: Any) -> Table:
         rows.append(("progress", progress_of(job)))
         rows.append(("size", job.archive and size(job.archive.bytes)))
     elif isinstance(job, Upload):
-        rows.append(("good", progress_of(job)))
+        rows.append(("progress" if job.receiving else "good", progress_of(job)))
     else:
         for stage in job.progress.stages:
             rows.append((stage.stage, stage_progress(stage.images, stage.minutes, stage)[1]))

@@ -63,7 +63,9 @@ def progress_of(job: Any) -> str:
     if isinstance(job, Dataset):
         return f"{job.progress.generated:,} of {job.progress.requested:,} pairs"
     if isinstance(job, Upload):
-        return f"{job.count:,} {job.request['kind']}"
+        if job.parts and job.parts.received is not None:
+            return f"{job.parts.received:,} of {job.parts.count:,} parts have come"
+        return "its bytes come" if job.receiving else f"{job.count:,} {job.request['kind']}"
     return ", ".join(f"{stage.stage} {stage.images:,} images" for stage in job.progress.stages)
 
 
@@ -72,5 +74,5 @@ def about(job: Any) -> str:
     if isinstance(job, Dataset):
         return f"{job.request['model']}, {job.request['resolution']} px, seed {job.request['seed']}"
     if isinstance(job, Upload):
-        return size(job.request["bytes"])
+        return f"{job.request['kind']}, {size(job.request['bytes'] or 0)}"
     return job.model or job.request["name"]
