@@ -40,9 +40,7 @@ def send_parts(runner: Runner, file: Path, kind: Contents, on_bytes: OnBytes) ->
         for first in range(0, len(missing), LINKED):
             wanted = {"numbers": missing[first : first + LINKED]}
             links = runner.run(steps.act("POST", f"{home}/parts", wanted))["data"]
-            sending = [
-                _send_part(file, link, upload["parts"]["size"], progress) for link in links
-            ]
+            sending = [_send_part(file, link, upload["parts"]["size"], progress) for link in links]
             for _ in pool.map(runner.run, sending):
                 pass
     return runner.run(steps.act("POST", f"{home}/complete"))
@@ -84,8 +82,7 @@ def _pieces(file: Path, start: int, length: int, tell: partial[None]) -> Iterato
     with file.open("rb") as opened:
         opened.seek(start)
         done = 0
-        while done < length:
-            piece = opened.read(min(PIECE, length - done))
+        while piece := opened.read(min(PIECE, length - done)):
             yield piece
             done += len(piece)
             tell(done)
