@@ -114,10 +114,11 @@ class AsyncDataset(AsyncJob, DatasetAnswer):
         self, to: Path | str = ".", on_bytes: OnBytes = quiet, unpack: bool = False
     ) -> list[Path]:
         """Fetch and check the archive; see :func:`app.client.downloads.download_dataset`."""
+        made = self if self.archive else await self.refresh()
         return await in_thread(
             self.client,
             on_bytes,
-            lambda runner, tell: download_dataset(runner, self, to, tell, unpack),
+            lambda runner, tell: download_dataset(runner, made, to, tell, unpack),
         )
 
     async def preview(self) -> bytes:

@@ -81,7 +81,8 @@ class Dataset(Job, DatasetAnswer):
         self, to: Path | str = ".", on_bytes: OnBytes = quiet, unpack: bool = False
     ) -> list[Path]:
         """Fetch and check the archive; see :func:`app.client.downloads.download_dataset`."""
-        return download_dataset(self.client, self, to, on_bytes, unpack)
+        made = self if self.archive else self.refresh()
+        return download_dataset(self.client, made, to, on_bytes, unpack)
 
     def preview(self) -> bytes:
         """The contact sheet, a PNG."""

@@ -85,8 +85,8 @@ def test_fifty_faults(parts: Parts, proxy: FlakyProxy, models_dir: Path, tmp_pat
         for job in jobs:
             ended = insist(lambda job=job: service.finish(job))
             assert ended["status"] == "succeeded", ended
-            job.download(tmp_path / "found.zip")
-            assert (tmp_path / "found.zip").read_bytes() == expected
+            (found,) = ended.download(tmp_path)
+            assert found.read_bytes() == expected
         assert proxy.refused > 0
         _nothing_is_left_over(service, [job["id"] for job in jobs])
 
