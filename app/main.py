@@ -18,6 +18,7 @@ from app.registry.routes import router as registry
 from app.settings import Settings, get_settings
 from app.training.routes import router as training
 from app.uploads.routes import router as uploads
+from app.web.routes import router as web
 
 DESCRIPTION = """
 Order labelled retinal images: pairs of a vessel map (the label) and the fundus photograph that
@@ -63,6 +64,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, streamed={uploads.prefix, registry.prefix})
     answer_with_problems(app)
     describe(app, settings)
-    for router in (datasets, uploads, training, usage, registry, health):
+    for router in (datasets, uploads, training, usage, registry, health, web):
         app.include_router(router)
     return app

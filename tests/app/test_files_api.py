@@ -200,6 +200,26 @@ def test_pictures_before_and_after_packing(
             assert "immutable" in response.headers["cache-control"]
 
 
+def test_the_pairs_that_are_finished(api: TestClient, services: Services, order: Order) -> None:
+    limits = {"minimum_quality": {"contrast": 1}}
+    splits = {"train": 0.5, "val": 0.5, "test": 0.0}
+    home = f"/datasets/{order(10, resolution=64, splits=splits, **limits)}/pairs"
+    make_items(services, most=1)
+    page = api.get(home, params={"first": 2, "limit": 5}).json()
+    assert [pair["index"] for pair in page["data"]] == [2, 3]  # a shard has 4 pairs
+    assert page["has_more"]
+    make_items(services)  # packs too
+    page = api.get(home, params={"first": 3, "limit": 100}).json()
+    assert [pair["index"] for pair in page["data"]] == list(range(3, 10))
+    assert not page["has_more"]
+    pair = page["data"][0]
+    assert (pair["seed"], pair["vessel_share"], pair["map"]) == (3, 0.5, None)
+    assert (pair["quality"], pair["rejected"]) == ({"contrast": 0.5}, {"contrast": 2})
+    assert {pair["split"] for pair in page["data"]} == {"train", "val"}
+    for kind in KINDS:
+        assert api.get(pair["links"][kind]).content == picture(3, kind)
+
+
 def test_a_picture_that_moves_into_the_archive_meanwhile_is_found(
     api: TestClient, services: Services, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
