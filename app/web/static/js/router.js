@@ -13,8 +13,9 @@ export function start(routes, main) {
   const compiled = Object.entries(routes).map(([pattern, load]) => [pattern.split("/"), load]);
   let first = true;
   const go = async () => {
-    if (location.hash && !location.hash.startsWith("#/")) return; // the link to the content
-    const [path, query] = (location.hash.slice(1) || "/order").split("?");
+    const known = location.hash.startsWith("#/");
+    if (location.hash && !known && !first) return; // the link to the content
+    const [path, query] = (known ? location.hash.slice(1) : "/order").split("?");
     leave.abort();
     const { signal } = (leave = new AbortController());
     for (const link of document.querySelectorAll("header nav a")) {
