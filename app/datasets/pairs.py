@@ -62,7 +62,7 @@ def _show(record: PairRecord, job: Job) -> Pair:
     home = f"/datasets/{job.id}/pairs/{record.index}"
     return Pair(
         index=record.index,
-        seed=record.seed,
+        seed=str(record.seed),
         split=split_of(record.index, job.request),
         vessel_share=record.vessel_share,
         quality=record.quality,

@@ -350,7 +350,11 @@ class Pair(BaseModel):
     """What is known of a finished pair, as metadata.jsonl in the archive has it."""
 
     index: int = Field(description="From 0.")
-    seed: Seed = Field(description="Its own, drawn from the order's seed and its index.")
+    seed: str = Field(
+        description="Its own, drawn from the order's seed and its index. In digits, since it may be "
+        "larger than the numbers that every JSON reader keeps exact.",
+        examples=["4519082210498172653"],
+    )
     split: Literal["train", "val", "test"]
     vessel_share: float = Field(description="Of the field of view, 0 to 1.")
     quality: dict[str, float] | None = Field(

@@ -213,7 +213,7 @@ def test_the_pairs_that_are_finished(api: TestClient, services: Services, order:
     assert [pair["index"] for pair in page["data"]] == list(range(3, 10))
     assert not page["has_more"]
     pair = page["data"][0]
-    assert (pair["seed"], pair["vessel_share"], pair["map"]) == (3, 0.5, None)
+    assert (pair["seed"], pair["vessel_share"], pair["map"]) == ("3", 0.5, None)
     assert (pair["quality"], pair["rejected"]) == ({"contrast": 0.5}, {"contrast": 2})
     assert {pair["split"] for pair in page["data"]} == {"train", "val"}
     for kind in KINDS:

@@ -36,6 +36,8 @@ export function bytes(number) {
 export function duration(seconds) {
   if (seconds < 1) return "less than a second";
   if (seconds < 90) return `${Math.round(seconds)} s`;
+  const rounded = Math.round(seconds);
+  if (rounded < 600 && rounded % 60) return `${Math.floor(rounded / 60)} min ${rounded % 60} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 90) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);

@@ -68,7 +68,7 @@ export class Viewer {
     const save = (which, text, extension) => saveLink(pair.links[which], `${id}-${pair.index}-${which}.${extension}`, { class: "button" }, text);
     fill(this.values,
       facts([
-        ["Seed", h("code", {}, String(pair.seed))],
+        ["Seed", h("code", {}, pair.seed)],
         ["Split", pair.split],
         ["Vessel share", percent(pair.vessel_share)],
         ...Object.entries(pair.quality ?? {}).filter(([name]) => name !== "vessel_share").map(([name, value]) => [sentence(name), figure(value)]),

@@ -15,17 +15,21 @@ export async function page({ id, signal }) {
   return [
     head(model.id, { back: ["#/models", "Models"], text: model.title, actions: actions(model) }),
     h("div", { class: "stack loose" },
-      model.links.samples && h("figure", { class: "sample" }, picture(model.links.samples, `Sample pairs of ${model.id}`, signal), h("figcaption", { class: "small soft" }, "Pairs in the order they were drawn, none picked.")),
-      h("section", { class: "card" }, facts([
-        ["Resolutions", model.resolutions.map((size) => `${size} px`).join(", ")],
-        ["A pair takes", `${duration(model.expected.seconds_per_pair) === "less than a second" ? `${Math.round(1000 * model.expected.seconds_per_pair)} ms` : duration(model.expected.seconds_per_pair)}, ${model.expected.machine}`],
-        ["A pair has", bytes(model.expected.bytes_per_pair)],
-        ["Left and right eyes", model.eyes ? "can be asked for" : "not told apart"],
-        ["Learned from", `${model.training_data.name} (${count(model.training_data.images.length, "photograph")})`],
-        ["Licence of the data", model.training_data.licence],
-        ["Licence", model.licence],
-        ["Digest", h("span", { class: "id" }, model.digest)],
-      ])),
+      h("div", { class: "two" },
+        h("figure", { class: "sample" },
+          model.links.samples && picture(model.links.samples, `Sample pairs of ${model.id}`, signal),
+          h("figcaption", { class: "small soft" }, model.links.samples ? "Pairs in the order they were drawn, none picked." : "The package has no sample pairs.")),
+        h("section", { class: "card" }, facts([
+          ["Resolutions", model.resolutions.map((size) => `${size} px`).join(", ")],
+          ["A pair takes", paceText(model.expected.seconds_per_pair)],
+          ["on", model.expected.machine],
+          ["A pair has", bytes(model.expected.bytes_per_pair)],
+          ["Left and right eyes", model.eyes ? "can be asked for" : "not told apart"],
+          ["Learned from", count(model.training_data.images.length, "photograph")],
+          ["Their licence", model.training_data.licence],
+          ["Licence", model.licence],
+          ["Digest", h("span", { class: "id" }, model.digest)],
+        ], "lines"))),
       model.links.card && card,
       figures.length > 0 && h("details", { class: "more" }, h("summary", {}, "All figures"), metricsTable([model.id], figures.map(([name, value]) => ({ name, values: [value] }))))),
   ];
@@ -47,4 +51,8 @@ function actions(model) {
       location.hash = "#/models";
     }, "danger"),
   ];
+}
+
+function paceText(seconds) {
+  return seconds < 1 ? `${Math.round(1000 * seconds)} ms` : duration(seconds);
 }

@@ -89,6 +89,7 @@ function progress(run) {
 }
 
 function spent(stage) {
+  if (!stage.images) return "not begun";
   if (stage.of_images) return `${integer(stage.images)} of ${integer(stage.of_images)} images`;
   return `${duration(60 * stage.minutes)} of ${duration(60 * stage.of_minutes)}, ${count(stage.images, "image")}`;
 }

@@ -65,10 +65,20 @@ function report(upload, signal) {
   return [
     refused.length > 0 && h("section", { class: "stack" }, h("h2", {}, "Refused"),
       table(["File", "Why"], refused.map(({ file, detail }) => [file, detail]))),
+    changes(used),
     used.length > 0 && h("section", { class: "stack" }, h("h2", {}, "Used"), pictures(upload, used, signal)),
     ignored.length > 0 && h("details", { class: "more" }, h("summary", {}, `Not looked at (${ignored.length})`),
       table(["File", "Why"], ignored.map(({ file, reason }) => [file, reason]))),
   ];
+}
+
+/** What was done to files before they could be used: the same once, with all its files. */
+function changes(used) {
+  const files = Map.groupBy(used.flatMap(({ conversions }) => conversions), ({ done }) => done);
+  if (!files.size) return null;
+  return h("section", { class: "stack" }, h("h2", {}, "Put right"),
+    [...files].map(([done, of]) => h("details", { class: "card list" }, h("summary", {}, `${done}: `, h("b", {}, count(of.length, "file"))),
+      h("p", { class: "small soft" }, of.map(({ file }) => file).join(", ")))));
 }
 
 function pictures(upload, used, signal) {
@@ -85,13 +95,13 @@ function pictures(upload, used, signal) {
 
 function tile(upload, record, signal) {
   const home = `/uploads/${upload.id}/pictures/${record.number}`;
-  const name = record.image ?? record.label;
+  const path = record.image ?? record.label;
+  const name = path.slice(path.lastIndexOf("/") + 1);
   return h("li", {}, h("div", { class: "tile" },
     upload.status === "succeeded" && h("span", { class: "pictures" },
       record.image && picture(`${home}/image`, `Photograph ${name}`, signal, { loading: "lazy" }),
       picture(`${home}/label`, `Vessels of ${name}`, signal, { loading: "lazy" })),
-    h("span", { class: "caption" }, h("b", {}, name), h("span", { class: "soft" }, `${record.width} × ${record.height} · ${percent(record.vessel_share)}`)),
-    record.conversions.length > 0 && h("ul", { class: "conversions small soft" }, record.conversions.map(({ file, done }) => h("li", {}, `${file}: ${done}`)))));
+    h("span", { class: "caption", title: path }, h("b", {}, name), h("span", { class: "soft" }, `${record.width} × ${record.height} · ${percent(record.vessel_share)}`))));
 }
 
 function table(heads, rows) {
