@@ -364,7 +364,9 @@ class Pair(BaseModel):
     rejected: dict[str, int] | None = Field(
         description="Candidates turned away before this pair, by the measure they failed; null if none."
     )
-    map: str | None = Field(description="Name of the given map that it shows; null if it was drawn.")
+    map: str | None = Field(
+        description="Name of the given map that it shows; null if it was drawn."
+    )
     links: PairLinks
 
 

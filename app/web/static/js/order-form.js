@@ -13,7 +13,7 @@ export class OrderForm {
       model: select(models.map(({ id }) => [id, id])),
       count: numberInput({ name: "count", min: "1", step: "1", value: "100", required: true, inputmode: "numeric" }),
       seed: numberInput({ min: "0", step: "1", placeholder: "drawn", inputmode: "numeric" }),
-      train: share("80"), val: share("10"), test: share("10"),
+      train: share("0.8"), val: share("0.1"), test: share("0.1"),
       split: h("input", { type: "checkbox" }),
       layout: select(LAYOUTS),
       image_format: select(FORMATS),
@@ -56,7 +56,7 @@ export class OrderForm {
     const c = this.controls;
     const splits = h("div", { class: "stack tight" },
       h("label", { class: "check" }, c.split, "Train, validation and test"),
-      h("div", { class: "together", hidden: true }, inner("train %", c.train), inner("val %", c.val), inner("test %", c.test)));
+      h("div", { class: "together", hidden: true }, inner("train", c.train, "#/splits/train"), inner("val", c.val, "#/splits/val"), inner("test", c.test, "#/splits/test")));
     c.split.addEventListener("change", () => { splits.lastChild.hidden = !c.split.checked; });
     return h("form", { class: "card stack", id: newId("order"), novalidate: true },
       h("div", { class: "fields" },
@@ -64,7 +64,7 @@ export class OrderForm {
         field("Model", c.model, { pointer: "#/model" }),
         group("Resolution", this.resolution, { pointer: "#/resolution" }),
         field("Seed", c.seed, { pointer: "#/seed", help: "The same order with the same seed gives the same pictures. Drawn, and recorded, if you leave it out." }),
-        group("Split into folders", splits, { pointer: "#/splits", whole: true })),
+        group("Split into folders", splits, { pointer: "#/splits", whole: true, help: "By share. A pair stays in its folder if the order grows." })),
       h("details", { class: "more" }, h("summary", {}, "More options"), h("div", { class: "fields" },
         field("Layout of the zip", c.layout, { pointer: "#/layout" }),
         field("Photographs as", c.image_format, { pointer: "#/image_format", help: "Labels and masks are always PNG." }),
@@ -89,7 +89,7 @@ export class OrderForm {
       model: c.model.value,
       resolution: Number(this.resolution.querySelector(":checked").value),
       seed: numberOf(c.seed),
-      splits: c.split.checked ? { train: c.train.value / 100, val: c.val.value / 100, test: c.test.value / 100 } : undefined,
+      splits: c.split.checked ? given({ train: numberOf(c.train), val: numberOf(c.val), test: numberOf(c.test) }) : undefined,
       layout: textOf(c.layout),
       image_format: textOf(c.image_format),
       volume_pairs: numberOf(c.volume_pairs),
@@ -115,7 +115,7 @@ export class OrderForm {
     if (request.splits) {
       c.split.checked = true;
       c.split.dispatchEvent(new Event("change"));
-      for (const name of ["train", "val", "test"]) c[name].value = Number((100 * request.splits[name]).toFixed(6));
+      for (const name of ["train", "val", "test"]) c[name].value = request.splits[name];
     }
     c.least.value = request.vessel_share?.min ?? "";
     c.most.value = request.vessel_share?.max ?? "";
@@ -125,8 +125,8 @@ export class OrderForm {
   }
 }
 
-function share(percent) {
-  return numberInput({ min: "0", max: "100", value: percent });
+function share(value) {
+  return numberInput({ min: "0", max: "1", value });
 }
 
 /** One of several controls of a field, with a small label and a pointer of its own. */

@@ -28,7 +28,9 @@ export function start(routes, main) {
       shown = await open(compiled, path.split("/"), new URLSearchParams(query), signal);
     } catch (error) {
       if (signal.aborted) return;
-      shown = failure(error, go);
+      shown = error.status === 404
+        ? empty(error.title, error.message, h("a", { class: "button", href: "#/order" }, "Order pairs"))
+        : failure(error, go);
     }
     if (signal.aborted) return;
     fill(main, shown);

@@ -59,6 +59,7 @@ function aside(form, before, signal) {
       say(button, `Order ${count(found.request.count, "pair")}`);
     } catch (error) {
       if (error.name === "AbortError") return;
+      say(button, "Order");
       fill(quote, h("p", { class: "soft" }, error instanceof Unreachable ? error.message : "No quote: something in the order needs another look."));
       complain(wrong, error instanceof Unreachable ? [] : showErrors(form.element, error));
     }

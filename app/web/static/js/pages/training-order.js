@@ -50,7 +50,7 @@ function form(pairs, models, known, query) {
     data: given(Object.fromEntries(Object.entries(about).map(([key, input]) => [key, textOf(input)]))),
   });
 
-  const element = h("form", { class: "stack card", novalidate: true },
+  const element = h("form", { class: "stack card narrow", novalidate: true },
     h("div", { class: "fields" },
       field("Pairs to learn from", upload, { pointer: "#/upload", whole: true }),
       field("Name of the model", name, { pointer: "#/name", help: "Small letters, digits and dashes. Its version is the next one of this name." }),
