@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.access.routes import router as usage
@@ -51,7 +52,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         app.state.services.db.close()
 
-    app = FastAPI(
+    # FastAPI, with the files of /docs from a package: its own page fetches them from elsewhere.
+    app = FastAPIOffline(
         title="Fundusmith",
         summary="Labelled retinal data sets, made to order",
         description=DESCRIPTION.strip(),
@@ -60,6 +62,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
+        favicon_url="/web/icon.svg",
+        swagger_ui_parameters={"validatorUrl": None},  # another address that would be called
     )
     app.add_middleware(BodyLimit, streamed={uploads.prefix, registry.prefix})
     answer_with_problems(app)

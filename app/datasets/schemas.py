@@ -355,7 +355,7 @@ class Pair(BaseModel):
         "larger than the numbers that every JSON reader keeps exact.",
         examples=["4519082210498172653"],
     )
-    split: Literal["train", "val", "test"]
+    split: str = Field(description="train, val or test.")
     vessel_share: float = Field(description="Of the field of view, 0 to 1.")
     quality: dict[str, float] | None = Field(
         description="The measures that the order limits; null if it limits none.",

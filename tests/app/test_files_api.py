@@ -64,6 +64,15 @@ def test_the_archive_is_linked_to(api: TestClient, archive: str) -> None:
 
 
 @linked
+def test_the_link_itself_can_be_had(api: TestClient, archive: str) -> None:
+    response = api.get(archive, headers={"Accept": "text/uri-list, application/zip"})
+    assert response.headers["content-type"].startswith("text/uri-list")
+    assert response.headers["cache-control"] == "no-store"
+    with urllib.request.urlopen(response.text.strip()) as answer:
+        assert zipfile.is_zipfile(io.BytesIO(answer.read()))
+
+
+@linked
 def test_head_is_answered_without_the_link(api: TestClient, archive: str) -> None:
     job = api.get(archive.removesuffix("/download")).json()
     head = api.head(archive, follow_redirects=False)

@@ -16,8 +16,16 @@ export class Curves {
     this.places = Object.fromEntries(this.stages.map((stage) => [stage, h("div", { class: "charts" }, h("p", { class: "soft" }, "No curve yet: the first values come after some seconds of training."))]));
   }
 
-  /** Fetches what was recorded since the last time; what was seen live then gives way to it. */
-  async load() {
+  /**
+   * Fetches what was recorded since the last time; what was seen live then gives way to it. One
+   * fetch at a time, or lines would come twice.
+   */
+  load() {
+    this.loading = (this.loading ?? Promise.resolve()).catch(() => {}).then(() => this.fetch());
+    return this.loading;
+  }
+
+  async fetch() {
     for (const stage of this.stages) {
       for (let more = true; more;) {
         const after = this.recorded[stage].at(-1)?.images ?? 0;
@@ -36,6 +44,10 @@ export class Curves {
     if (!stage || !Object.keys(metrics).length) return;
     const { images } = stages.find((each) => each.stage === stage);
     const live = this.live[stage];
+    // Values are means of some seconds, and stay until the next are there.
+    const known = JSON.stringify(metrics);
+    if (known === this.known) return;
+    this.known = known;
     // After a lost slice the run goes on from before.
     while (live.length && live.at(-1).images >= images) live.pop();
     live.push({ images, values: pace === null ? metrics : { ...metrics, "images per second": pace } });

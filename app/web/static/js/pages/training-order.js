@@ -27,7 +27,7 @@ function form(pairs, models, known, query) {
   const sizes = known.TrainingOrder.properties.resolution.enum;
   const resolution = choices("resolution", sizes.map((size) => [String(size), `${size} px`]), "256");
   const stages = choices("stages", [["both", "Both"], ["vessel", "Vessel maps"], ["photo", "Photographs"]], "both");
-  const budget = numberInput({ name: "budget", value: "60", min: "0", required: true });
+  const budget = numberInput({ name: "budget", value: "60", min: "0", required: true, "aria-label": "Budget" });
   const unit = choices("unit", [["minutes", "minutes"], ["images", "images"]], "minutes");
   const seed = numberInput({ name: "seed", min: "0", step: "1", placeholder: "drawn" });
   const vessel = new Settings(known.VesselSettings, "#/settings/vessel");

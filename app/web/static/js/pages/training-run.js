@@ -79,11 +79,11 @@ function progress(run) {
       h("div", { class: "spread" }, h("h3", {}, STAGE[stage.stage]), h("span", { class: "small soft" }, spent(stage))),
       bar(shareOfStage(stage), 1, STAGE[stage.stage]))),
     facts([
-      ["Pace", now.images_per_second === null ? "–" : `${figure(now.images_per_second)} images/s`],
-      ["Left in this stage", now.seconds_left === null ? "–" : duration(now.seconds_left)],
+      now.images_per_second !== null && ["Pace", `${figure(now.images_per_second)} images/s`],
+      now.seconds_left !== null && ["Left in this stage", duration(now.seconds_left)],
       now.metrics.resolution && ["Draws at", `${integer(now.metrics.resolution)} px`],
-      ["Slice in hand", now.slice === null ? "–" : integer(now.slice + 1)],
-      run.request.from && ["Started from", run.request.from],
+      now.slice !== null && ["Slice in hand", integer(now.slice + 1)],
+      ["Started from", run.request.from ?? "noise"],
     ]),
   ];
 }
