@@ -89,7 +89,7 @@ function grid(scale, width, show) {
       svg("line", { x1: EDGE.left, x2: width - EDGE.right, y1: scale.y(value), y2: scale.y(value) }),
       svg("text", { x: EDGE.left - 8, y: scale.y(value) + 4, "text-anchor": "end" }, show(value)),
     ]),
-    ticks(scale.x0, scale.x1, Math.max(2, Math.floor(width / 130))).map((value) =>
+    ticks(scale.x0, scale.x1, Math.max(3, Math.floor(width / 110))).map((value) =>
       svg("text", { x: scale.x(value), y: bottom + 17, "text-anchor": scale.x(value) > width - 30 ? "end" : "middle" }, short(value))));
 }
 

@@ -19,8 +19,13 @@ export function start(routes, main) {
     leave.abort();
     const { signal } = (leave = new AbortController());
     for (const link of document.querySelectorAll("header nav a")) {
-      if (path.startsWith(link.hash.slice(1))) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      if (path.startsWith(link.hash.slice(1))) {
+        link.setAttribute("aria-current", "page");
+        // On a phone the row of links is longer than the screen.
+        link.scrollIntoView({ block: "nearest", inline: "center" });
+      } else {
+        link.removeAttribute("aria-current");
+      }
     }
     fill(main, loading());
     let shown;

@@ -67,7 +67,7 @@ function actions(job) {
   const volumes = (archive?.volumes ?? []).filter(({ download }) => download);
   return [
     volumes.map((volume) => saveLink(volume.download, volumes.length === 1 ? `${job.id}.zip` : `${job.id}-${String(volume.number).padStart(3, "0")}.zip`,
-      { class: "button primary", "data-download": String(volume.number) },
+      { class: "button primary" },
       volumes.length === 1 ? `Download (${bytes(volume.bytes)})` : `Volume ${volume.number} (${bytes(volume.bytes)})`)),
     links.cancel && action("Cancel", async () => {
       if (await confirm("Cancel this order?", "What is finished by then is packed and can be downloaded.", "Cancel the order")) await act(links.cancel);
