@@ -29,7 +29,7 @@ export async function follow(job, show, signal, lost = () => {}) {
       await sleep(pause, signal);
       pause = Math.min(2 * pause, LONGEST_PAUSE);
       // As many streams may be open as there may be: then a look now and then has to do.
-      if (error instanceof Problem) told(await get(job.links.self, signal));
+      if (error instanceof Problem) await get(job.links.self, signal).then(told, () => {});
     }
   }
 }

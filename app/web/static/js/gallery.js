@@ -1,5 +1,5 @@
 /** The pairs of a data set, a page at a time; places are filled as pairs are finished. */
-import { get } from "./api.js";
+import { ENDED, get } from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { integer, percent } from "./format.js";
 import { picture } from "./picture.js";
@@ -52,6 +52,7 @@ export class Gallery {
   take(job) {
     const moved = job.progress.generated !== this.job.progress.generated || job.status !== this.job.status;
     this.job = job;
+    this.grid.classList.toggle("ended", ENDED.includes(job.status));
     if (moved && this.pairs.size < this.tiles.size) this.load();
   }
 
