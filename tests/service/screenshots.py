@@ -18,7 +18,7 @@ from app.settings import SOURCE_TREE
 FOLDER = SOURCE_TREE / "docs" / "screenshots"
 SCREENS = {"desk": {"width": 1180, "height": 800}, "phone": {"width": 390, "height": 800}}
 SCHEMES = ("light", "dark")
-COLOURS = 128  # of a palette: enough for flat colours and small photographs
+COLOURS = 256  # of a palette, which keeps the files small
 SETTLED = 1500  # milliseconds in which pictures come
 
 
@@ -78,7 +78,7 @@ def take(browser: Browser, address: str, pages: dict[str, str], scheme: str, scr
 
 def save(page: Page, name: str, whole: bool) -> None:
     with Image.open(io.BytesIO(page.screenshot(full_page=whole))) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small = picture.convert("RGB").quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE)
     small.save(FOLDER / name, optimize=True)
 
 
