@@ -27,7 +27,7 @@ async function watch(upload, draw, signal) {
     await sleep(LOOK_AGAIN, signal);
     if (signal.aborted) return;
     const now = await get(`/uploads/${upload.id}`, signal);
-    if (now.status !== upload.status) draw(now);
+    if (now.status !== upload.status || now.receiving !== upload.receiving) draw(now);
     upload = now;
   }
 }
@@ -50,7 +50,7 @@ function state(upload) {
   return h("section", { class: "card stack", role: "status" },
     h("div", { class: "spread" }, status(upload.status), h("span", { class: "id" }, upload.id)),
     upload.error && h("div", { class: "notice bad" }, h("p", {}, upload.error.detail)),
-    waits && h("p", { class: "soft" }, "A worker looks at each file. That takes some seconds."),
+    waits && h("p", { class: "soft" }, upload.receiving ? "The zip is still being sent." : "A worker looks at each file. That takes some seconds."),
     waits && h("progress", { "aria-label": "Being checked" }),
     upload.report && facts([
       ["Used", count(upload.report.used.length, upload.request.kind === "maps" ? "map" : "pair")],
