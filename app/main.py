@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.access.routes import router as usage
@@ -20,6 +21,7 @@ from app.settings import Settings, get_settings
 from app.training.routes import router as training
 from app.uploads.parts_routes import router as uploads_by_parts
 from app.uploads.routes import router as uploads
+from app.web.routes import router as web
 
 DESCRIPTION = """
 Order labelled retinal images: pairs of a vessel map (the label) and the fundus photograph that
@@ -52,7 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         app.state.services.db.close()
 
-    app = FastAPI(
+    # FastAPI, with the files of /docs from a package: its own page fetches them from elsewhere.
+    app = FastAPIOffline(
         title="Fundusmith",
         summary="Labelled retinal data sets, made to order",
         description=DESCRIPTION.strip(),
@@ -61,12 +64,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
+        favicon_url="/web/icon.svg",
+        swagger_ui_parameters={"validatorUrl": None},  # another address that would be called
     )
     # Bodies that are taken piece by piece, with limits of their own.
     streamed = re.compile(rf"{uploads.prefix}(/[^/]+/parts/\d+)?|{registry.prefix}")
     app.add_middleware(BodyLimit, streamed=streamed)
     answer_with_problems(app)
     describe(app, settings)
-    for router in (datasets, uploads, uploads_by_parts, training, usage, registry, health):
+    for router in (
+        datasets,
+        uploads,
+        uploads_by_parts,
+        training,
+        usage,
+        registry,
+        health,
+        web,
+    ):
         app.include_router(router)
     return app

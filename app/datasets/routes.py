@@ -15,8 +15,8 @@ from app.access.limits import count_request
 from app.archive.formats import IMAGE_FORMATS, PNG
 from app.archive.layout import of_volume
 from app.archive.pairs import Which
-from app.datasets import pictures, service
-from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
+from app.datasets import pairs, pictures, service
+from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, PairList, Quote
 from app.datasets.views import retry_after, show
 from app.deps import Services, ServicesDep, require_json
 from app.download import DOWNLOAD_CONDITIONS, send_object, zip_responses
@@ -233,6 +233,26 @@ def download_dataset(
         filename=of_volume(f"{job.id}.zip", job.plan.number_of(found["number"])),
         media_type="application/zip",
     )
+
+
+@router.get(
+    "/{dataset_id}/pairs",
+    summary="List the finished pairs",
+    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST),
+)
+def list_pairs(
+    services: ServicesDep,
+    caller: Reader,
+    dataset_id: DatasetId,
+    first: Annotated[int, Query(ge=0, description="Index of the first pair asked for.")] = 0,
+    limit: Annotated[
+        int,
+        Query(ge=1, description=f"Pairs asked for; more than {pairs.MOST_PAIRS} is reduced."),
+    ] = FIRST_PAGE,
+) -> PairList:
+    """Seed, split, measured values and pictures of each; there while the job still runs."""
+    limit = min(limit, pairs.MOST_PAIRS)
+    return pairs.list_pairs(services, caller, dataset_id, first, limit)
 
 
 @router.get(

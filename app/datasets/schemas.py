@@ -338,3 +338,40 @@ class DatasetList(BaseModel):
 
     data: list[Dataset]
     has_more: bool = Field(description="Whether there are more: ask with after = the last id.")
+
+
+class PairLinks(BaseModel):
+    image: str = Field(description="The photograph, in the order's format.")
+    label: str = Field(description="The vessels, PNG.")
+    mask: str = Field(description="The field of view, PNG.")
+
+
+class Pair(BaseModel):
+    """What is known of a finished pair, as metadata.jsonl in the archive has it."""
+
+    index: int = Field(description="From 0.")
+    seed: str = Field(
+        description="Its own, drawn from the order's seed and its index. In digits, since it may be "
+        "larger than the numbers that every JSON reader keeps exact.",
+        examples=["4519082210498172653"],
+    )
+    split: str = Field(description="train, val or test.")
+    vessel_share: float = Field(description="Of the field of view, 0 to 1.")
+    quality: dict[str, float] | None = Field(
+        description="The measures that the order limits; null if it limits none.",
+        examples=[{"contrast": 6.1, "connected": 0.62}],
+    )
+    rejected: dict[str, int] | None = Field(
+        description="Candidates turned away before this pair, by the measure they failed; null if none."
+    )
+    map: str | None = Field(
+        description="Name of the given map that it shows; null if it was drawn."
+    )
+    links: PairLinks
+
+
+class PairList(BaseModel):
+    """Finished pairs by index. Those that are missing are still to be made."""
+
+    data: list[Pair]
+    has_more: bool = Field(description="Whether the data set has pairs after those asked for.")
