@@ -1,0 +1,158 @@
+"""The pairs that an evaluation compares, as arrays of one size."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.pairs import PairSet
+from models.sampling import VESSEL_FROM, Pair, PairSampler
+from models.seeds import pair_seed
+
+
+@dataclass(frozen=True)
+class PairArrays:
+    """Pairs of one square size S.
+
+    photos: uint8 [N, S, S, 3], RGB. labels: vessels, bool [N, S, S]. fields: field of view, bool
+    [N, S, S].
+    """
+
+    names: tuple[str, ...]
+    photos: NDArray[np.uint8]
+    labels: NDArray[np.bool_]
+    fields: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def size(self) -> int:
+        return self.photos.shape[1]
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """These pairs, in this order."""
+        chosen = list(indices)
+        return type(self)(
+            tuple(self.names[i] for i in chosen),
+            self.photos[chosen],
+            self.labels[chosen],
+            self.fields[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """All that an evaluation looks at, of one size.
+
+    train: real pairs that the model may have learned from. test: real pairs of other people, held
+    out. synthetic: drawn by the model, or by an order. rendered: photographs of the train pairs'
+    labels by stage two, each label several times; None where the model is not at hand.
+    """
+
+    train: PairArrays
+    test: PairArrays
+    synthetic: PairArrays
+    rendered: PairArrays | None
+
+
+def real_pairs(pairs: PairSet, size: int) -> PairArrays:
+    """Real pairs at ``size`` pixels, which the size of ``pairs`` is a multiple of.
+
+    A pixel is vessel from the share on from which stage two takes it for one, and photographs are
+    black outside the field of view, as generated ones are.
+    """
+    factor = pairs.vessels.shape[-1] // size
+    fields = np.stack([field.draw(size) for field in pairs.fields])
+    shares = F.avg_pool2d(pairs.vessels / 255, factor)[:, 0].numpy()
+    photos = F.avg_pool2d(pairs.photos.float(), factor).round().byte().permute(0, 2, 3, 1).numpy()
+    return PairArrays(
+        pairs.names, photos * fields[..., None], (shares > VESSEL_FROM) & fields, fields
+    )
+
+
+def drawn_pairs(sampler: PairSampler, count: int, seed: int) -> PairArrays:
+    """The first ``count`` pairs of the order with this seed."""
+    seeds = [pair_seed(seed, i) for i in range(count)]
+    batches = (seeds[i : i + sampler.batch_size] for i in range(0, count, sampler.batch_size))
+    return _stack(pair for batch in batches for pair in sampler.sample(batch))
+
+
+def rendered_pairs(sampler: PairSampler, real: PairArrays, count: int, seed: int) -> PairArrays:
+    """``count`` photographs of the real labels in turn, each in a style of its own.
+
+    Raises:
+        ValueError: if the size is not the sampler's.
+    """
+    if real.size != sampler.resolution:
+        raise ValueError(f"labels of {real.size} px, the model has {sampler.resolution}")
+    maps = [
+        sampler.place_map(
+            pair_seed(seed, i),
+            real.labels[i % len(real)].astype(np.uint8),
+            real.fields[i % len(real)].astype(np.uint8),
+        )
+        for i in range(count)
+    ]
+    batches = (maps[i : i + sampler.batch_size] for i in range(0, count, sampler.batch_size))
+    return _stack(pair for batch in batches for pair in sampler.render(batch))
+
+
+def ordered_pairs(archives: Sequence[Path], count: int | None = None) -> PairArrays:
+    """The first ``count`` pairs of an order's zips, as the service packs them in its default layout.
+
+    Raises:
+        ValueError: if a zip has no ``metadata.jsonl``, or its pictures are of several sizes.
+    """
+
+    def read() -> Iterator[tuple[str, list[NDArray[np.uint8]]]]:
+        for path in archives:
+            with zipfile.ZipFile(path) as archive:
+                listings = [n for n in archive.namelist() if n.endswith("metadata.jsonl")]
+                if not listings:
+                    raise ValueError(f"{path.name}: no metadata.jsonl, order with the default layout")
+                for listing in sorted(listings):
+                    folder = listing.removesuffix("metadata.jsonl")
+                    for line in archive.read(listing).splitlines():
+                        row = json.loads(line)
+                        files = (row[f"{which}file_name"] for which in ("", "label_", "mask_"))
+                        yield row["file_name"], [
+                            _open(archive.read(folder + file)) for file in files
+                        ]
+
+    names, photos, labels, fields = [], [], [], []
+    for name, (photo, label, mask) in read():
+        if len(names) == count:
+            break
+        names.append(name)
+        photos.append(photo)
+        labels.append(label > 0)
+        fields.append(mask > 0)
+    if len({photo.shape for photo in photos}) != 1:
+        raise ValueError("the order's pictures are of several sizes, or there are none")
+    return PairArrays(tuple(names), np.stack(photos), np.stack(labels), np.stack(fields))
+
+
+def _open(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture)
+
+
+def _stack(pairs: Iterator[Pair]) -> PairArrays:
+    kept = list(pairs)
+    return PairArrays(
+        tuple(f"{i:06d}" for i in range(len(kept))),
+        np.stack([pair.image for pair in kept]),
+        np.stack([pair.label > 0 for pair in kept]),
+        np.stack([pair.mask > 0 for pair in kept]),
+    )
