@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from models.evaluation.measures import measure
 from models.evaluation.pair_arrays import EvaluationData
+from models.evaluation.results import StepResult
 from models.evaluation.settings import Arm, EvaluationSettings
 from models.evaluation.useful.fit import fit_arm
 
 MEASURES = "measures"  # the step that compares pictures; the others are fits
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What a step has found: values as JSON holds them, and pictures for the report, PNGs by name."""
-
-    values: dict[str, Any]
-    pictures: dict[str, bytes] = field(default_factory=dict)
 
 
 def steps(settings: EvaluationSettings, rendered: bool) -> tuple[str, ...]:
