@@ -12,6 +12,7 @@ from app.body_limit import BodyLimit
 from app.datasets.routes import router as datasets
 from app.deps import open_services
 from app.errors import answer_with_problems
+from app.evaluations.routes import router as evaluations
 from app.health.routes import router as health
 from app.openapi import describe
 from app.registry.routes import router as registry
@@ -31,6 +32,10 @@ TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "uploads", "description": "Bring vessel maps, or real pairs, of your own."},
     {"name": "training", "description": "Train a model on pairs of your own, and watch it learn."},
+    {
+        "name": "evaluations",
+        "description": "See whether generated pairs are real, useful and private enough.",
+    },
     {
         "name": "models",
         "description": "The models that orders can name: list, compare, import, export.",
@@ -63,6 +68,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, streamed={uploads.prefix, registry.prefix})
     answer_with_problems(app)
     describe(app, settings)
-    for router in (datasets, uploads, training, usage, registry, health):
+    for router in (datasets, uploads, training, evaluations, usage, registry, health):
         app.include_router(router)
     return app
