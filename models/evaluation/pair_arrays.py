@@ -120,15 +120,18 @@ def ordered_pairs(archives: Sequence[Path], count: int | None = None) -> PairArr
             with zipfile.ZipFile(path) as archive:
                 listings = [n for n in archive.namelist() if n.endswith("metadata.jsonl")]
                 if not listings:
-                    raise ValueError(f"{path.name}: no metadata.jsonl, order with the default layout")
+                    raise ValueError(
+                        f"{path.name}: no metadata.jsonl, order with the default layout"
+                    )
                 for listing in sorted(listings):
                     folder = listing.removesuffix("metadata.jsonl")
                     for line in archive.read(listing).splitlines():
                         row = json.loads(line)
                         files = (row[f"{which}file_name"] for which in ("", "label_", "mask_"))
-                        yield row["file_name"], [
-                            _open(archive.read(folder + file)) for file in files
-                        ]
+                        yield (
+                            row["file_name"],
+                            [_open(archive.read(folder + file)) for file in files],
+                        )
 
     names, photos, labels, fields = [], [], [], []
     for name, (photo, label, mask) in read():

@@ -63,7 +63,5 @@ def spectrum_slope(grey: NDArray[np.float64], field: Label) -> float:
     bins = np.geomspace(*BAND, 13)
     place = np.digitize(frequency, bins)
     means = np.array([power[place == i].mean() for i in range(1, len(bins)) if (place == i).any()])
-    middles = [
-        frequency[place == i].mean() for i in range(1, len(bins)) if (place == i).any()
-    ]
+    middles = [frequency[place == i].mean() for i in range(1, len(bins)) if (place == i).any()]
     return float(np.polyfit(np.log(middles), np.log(means + 1e-6), 1)[0])
