@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 
 from models.pairs import PairSet
 from models.sampling import VESSEL_FROM, Pair, PairSampler
@@ -106,46 +101,6 @@ def rendered_pairs(sampler: PairSampler, real: PairArrays, count: int, seed: int
     ]
     batches = (maps[i : i + sampler.batch_size] for i in range(0, count, sampler.batch_size))
     return _stack(pair for batch in batches for pair in sampler.render(batch))
-
-
-def ordered_pairs(archives: Sequence[Path], count: int | None = None) -> PairArrays:
-    """The first ``count`` pairs of an order's zips, as the service packs them in its default layout.
-
-    Raises:
-        ValueError: if a zip has no ``metadata.jsonl``, or its pictures are of several sizes.
-    """
-
-    def read() -> Iterator[tuple[str, list[NDArray[np.uint8]]]]:
-        for path in archives:
-            with zipfile.ZipFile(path) as archive:
-                listings = [n for n in archive.namelist() if n.endswith("metadata.jsonl")]
-                if not listings:
-                    raise ValueError(f"{path.name}: no metadata.jsonl, order with the default layout")
-                for listing in sorted(listings):
-                    folder = listing.removesuffix("metadata.jsonl")
-                    for line in archive.read(listing).splitlines():
-                        row = json.loads(line)
-                        files = (row[f"{which}file_name"] for which in ("", "label_", "mask_"))
-                        yield row["file_name"], [
-                            _open(archive.read(folder + file)) for file in files
-                        ]
-
-    names, photos, labels, fields = [], [], [], []
-    for name, (photo, label, mask) in read():
-        if len(names) == count:
-            break
-        names.append(name)
-        photos.append(photo)
-        labels.append(label > 0)
-        fields.append(mask > 0)
-    if len({photo.shape for photo in photos}) != 1:
-        raise ValueError("the order's pictures are of several sizes, or there are none")
-    return PairArrays(tuple(names), np.stack(photos), np.stack(labels), np.stack(fields))
-
-
-def _open(data: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture)
 
 
 def _stack(pairs: Iterator[Pair]) -> PairArrays:

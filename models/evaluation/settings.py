@@ -14,7 +14,9 @@ class Arm(StrEnum):
     SYNTHETIC = "synthetic"  # generated pairs alone
     FINE_TUNED = "fine-tuned"  # generated pairs for half of the steps, then real ones
     MIXED = "mixed"  # half of each batch generated, half real
-    RENDERED = "rendered"  # control: real labels photographed by stage two, which separates the stages
+    RENDERED = (
+        "rendered"  # control: real labels photographed by stage two, which separates the stages
+    )
 
 
 @dataclass(frozen=True)
