@@ -48,7 +48,7 @@ class Worker:
         self._packages = Packages(settings, db, storage)
         self._samplers = SamplerCache(self._packages, settings.device)
         self._trainer = Trainer(settings, db, storage, self._packages)
-        self._evaluator = Evaluator(settings, db, storage, self._samplers)
+        self._evaluator = Evaluator(settings, db, storage, self._packages, self._samplers)
 
     def work(self, role: Role = Role.GENERATE) -> bool:
         """Claims the next item of the role and does it. Returns whether there was one.

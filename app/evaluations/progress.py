@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.evaluations.schemas import EvaluationProgress, StepInHand
+from app.evaluations.schemas import EvaluationProgress, StepInHand, Summary
 from app.jobs.evaluations import HUNDREDTHS, MEASURES, step_names
 from app.jobs.tables import OPEN, Item, ItemKind, ItemState, Job
 
@@ -23,10 +23,10 @@ class Standing:
         self.workers = sum(item.state == ItemState.LEASED for item in items)
 
     @property
-    def summary(self) -> dict[str, object] | None:
+    def summary(self) -> Summary | None:
         """Of the report, once it is written."""
         written = self._report and self._report.result
-        return written["summary"] if written else None
+        return Summary(**written["summary"]) if written else None
 
     def progress(self, job: Job) -> EvaluationProgress:
         done = sum(item.state == ItemState.DONE for item in self._steps)

@@ -15,8 +15,9 @@ from pydantic import (
 from app.jobs.schemas import JobError, QueueEstimate, Seed, Timestamps, whole
 from app.jobs.tables import JobStatus
 
-MOST_NAMES = 10_000  # files that an upload may have
-LONGEST_NAME = 1_000  # characters
+MOST_PAIRS = 10_000  # that are counted
+MOST_NAMES = 200  # that are listed: a body has 64 KiB at most
+LONGEST_NAME = 100  # characters
 FEWEST_GENERATED = 16
 PAIRS = 200  # generated ones, if the order does not say
 
@@ -28,13 +29,15 @@ Steps = Annotated[int, Field(ge=10, le=10_000), BeforeValidator(whole)]
 
 def _which(value: object) -> int | list[str]:
     number = whole(value)
-    if isinstance(number, int) and 1 <= number <= MOST_NAMES and not isinstance(number, bool):
+    if isinstance(number, int) and 1 <= number <= MOST_PAIRS and not isinstance(number, bool):
         return number
     if isinstance(value, list) and 1 <= len(value) <= MOST_NAMES:
         names = [name for name in value if isinstance(name, str) and len(name) <= LONGEST_NAME]
         if len(names) == len(value):
             return names
-    raise ValueError(f"give names of photographs, or how many, 1 to {MOST_NAMES}")
+    raise ValueError(
+        f"give names of photographs, at most {MOST_NAMES}, or how many, 1 to {MOST_PAIRS}"
+    )
 
 
 NAME = {"type": "string", "maxLength": LONGEST_NAME}
@@ -45,7 +48,7 @@ Which = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": MOST_NAMES},
+                {"type": "integer", "minimum": 1, "maximum": MOST_PAIRS},
                 {"type": "array", "items": NAME, "minItems": 1, "maxItems": MOST_NAMES},
             ]
         }
@@ -135,6 +138,26 @@ class EvaluationRequest(BaseModel):
     only: list[Part]
 
 
+class Summary(BaseModel):
+    """The figures that matter most; null of what was not asked for."""
+
+    f1: dict[Part, float] = Field(
+        description="Of each arm, within the field of view of the pairs held out; the mean over seeds."
+    )
+    synthetic_to_real: float | None = Field(
+        description="F1 of training on generated pairs, as a share of that of real ones."
+    )
+    kid: float | None = Field(
+        description="Distance of the generated photographs to those trained on; null too where no "
+        "feature network is installed."
+    )
+    copies: int | None = Field(description="Generated maps that are copies of real ones.")
+    nearer_to_training: float | None = Field(
+        description="Share of the generated maps that are nearer to a map trained on than to any held "
+        "out."
+    )
+
+
 class StepInHand(BaseModel):
     step: str = Field(examples=["fit:synthetic:0"])
     share: float = Field(description="Of it that is done, 0 to 1.")
@@ -168,9 +191,7 @@ class Evaluation(BaseModel):
     request: EvaluationRequest
     progress: EvaluationProgress
     estimate: QueueEstimate
-    summary: dict[str, Any] | None = Field(
-        description="The figures that matter most, once the report is written."
-    )
+    summary: Summary | None = Field(description="Null until the report is written.")
     package_digest: str | None = Field(
         description="Of the model; null if it is no longer there, so that nothing was rendered by it."
     )

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from app.errors import invalid_field
 from app.evaluations.schemas import RealPair
 
-FEWEST = 2  # pairs on each side: halves of the real ones are compared with one another
+FEWEST = 4  # pairs on each side, as models/evaluation/gather.py has it: halves of fewer say nothing
 LISTED = 3  # names in a message
 
 
@@ -27,7 +27,8 @@ def split_pairs(
     Raises:
         ProblemError: a side has too few pairs; the problem names the field.
     """
-    known = {pair.number for pair in pairs if _name(pair) in learned}
+    stems = {PurePosixPath(name).stem for name in learned}  # pictures change their format
+    known = {pair.number for pair in pairs if PurePosixPath(pair.file).stem in stems}
     if isinstance(hold_out, list):
         named = _find(pairs, hold_out, "hold_out")
         if train is None and (bad := named & known):

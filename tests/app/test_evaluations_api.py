@@ -16,7 +16,7 @@ from app.main import create_app
 from app.problems import EXPIRED, IN_USE, NOT_READY
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
-from tests.app.making import make, make_items
+from tests.app.making import SUMMARY, make, make_items
 from tests.app.packages import package_zip
 from tests.app.problems import problem
 from tests.app.test_training_api import body as training_body
@@ -25,7 +25,7 @@ from tests.zips import maps, pack, pairs
 
 embedded = pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 
-LEARNED = ["0.png", "1.png", "2.png", "elsewhere.png"]  # by the model that is evaluated
+LEARNED = ["0.png", "1.png", "2.jpg", "3.tif", "elsewhere.png"]  # by the model that is evaluated
 ALL = ["measures", "real", "augmented", "synthetic", "fine-tuned", "mixed", "rendered"]
 
 
@@ -45,8 +45,8 @@ def model(api: TestClient) -> str:
 
 @pytest.fixture
 def upload(api: TestClient, services: Services) -> str:
-    """Six pairs, of which the model has learned from the first three."""
-    upload_id = send(api, pack(pairs(6)))
+    """Nine pairs, of which the model has learned from the first four."""
+    upload_id = send(api, pack(pairs(9)))
     make_items(services)
     return upload_id
 
@@ -88,7 +88,10 @@ def test_an_order_is_answered_with_the_evaluation(api: TestClient, model: str, u
     assert response.headers["location"] == evaluation["links"]["self"] == home
     assert (evaluation["kind"], evaluation["status"]) == ("evaluation", "queued")
     request = dict(evaluation["request"])
-    assert (files(request.pop("train")), files(request.pop("hold_out"))) == ([0, 1, 2], [3, 4, 5])
+    assert (files(request.pop("train")), files(request.pop("hold_out"))) == (
+        [0, 1, 2, 3],
+        [4, 5, 6, 7, 8],
+    )
     assert request == {
         "model": "nose@1.0.0",
         "dataset": None,
@@ -122,12 +125,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"only": []}, "/only", "at least 1 item"),
     ({"only": ["looks"]}, "/only/0", "'measures', 'real'"),
     ({"count": 1}, "/count", "There is no such field."),
-    ({"train": 7}, "/train", "The upload has 6 pairs."),
-    ({"train": True}, "/train", "give names of photographs, or how many"),
-    ({"hold_out": [3]}, "/hold_out", "give names of photographs, or how many"),
-    ({"hold_out": 4}, "/hold_out", "4 pairs are needed; there are 3 beside the 3 to train on"),
-    ({"train": 5}, "/hold_out", "2 pairs are needed; there are 1 beside the 5 to train on"),
-    ({"train": ["3.png"]}, "/train", "2 pairs are needed; there are 1."),
+    ({"train": 10}, "/train", "The upload has 9 pairs."),
+    ({"train": True}, "/train", "give names of photographs"),
+    ({"hold_out": [3]}, "/hold_out", "give names of photographs"),
+    ({"hold_out": 6}, "/hold_out", "6 pairs are needed; there are 5 beside the 4 to train on"),
+    ({"train": 6}, "/hold_out", "4 pairs are needed; there are 3 beside the 6 to train on"),
+    ({"train": ["0.png"]}, "/train", "4 pairs are needed; there are 1."),
     ({"hold_out": ["4.png", "9.png"]}, "/hold_out", "no photograph '9.png'"),
     ({"hold_out": ["1.png", "4.png"]}, "/hold_out", "has learned from images/1.png"),
     ({"train": 4, "hold_out": ["3.png", "4.png"]}, "/hold_out", "Also in train: images/3.png"),
@@ -147,12 +150,27 @@ def test_what_is_wrong_with_an_order_is_named(api: TestClient, model: str, uploa
 
 
 SPLITS: list[tuple[dict[str, Any], list[int], list[int]]] = [
-    ({"hold_out": 2}, [0, 1, 2], [4, 5]),
-    ({"train": 2}, [0, 1], [3, 4, 5]),
-    ({"train": ["images/1.png", "4.png"]}, [1, 4], [3, 5]),
-    ({"train": ["3.png", "4.png"], "hold_out": ["0.png", "1.png"]}, [3, 4], [0, 1]),
-    ({"model": "eye", "hold_out": ["2.png", "5.png"]}, [0, 1, 3, 4], [2, 5]),
-    ({"model": "eye", "train": 3}, [0, 1, 2], [3, 4, 5]),
+    ({"hold_out": 4}, [0, 1, 2, 3], [5, 6, 7, 8]),
+    ({"train": 5}, [0, 1, 2, 3, 4], [5, 6, 7, 8]),
+    (
+        {"train": ["images/1.png", "2.png", "3.png", "4.png"]},
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+    ),
+    (
+        {
+            "train": ["8.png", "7.png", "6.png", "5.png"],
+            "hold_out": ["0.png", "1.png", "2.png", "3.png"],
+        },
+        [5, 6, 7, 8],
+        [0, 1, 2, 3],
+    ),
+    (
+        {"model": "eye", "hold_out": ["0.png", "2.png", "4.png", "6.png"]},
+        [1, 3, 5, 7, 8],
+        [0, 2, 4, 6],
+    ),
+    ({"model": "eye", "train": 5}, [0, 1, 2, 3, 4], [5, 6, 7, 8]),
 ]
 
 
@@ -168,19 +186,19 @@ def test_pairs_are_on_the_side_that_is_asked_for(api: TestClient, model: str, up
 def test_a_model_that_has_learned_from_all_cannot_be_tested(
     api: TestClient, model: str, services: Services
 ) -> None:
-    small, bare = send(api, pack(pairs(3))), send(api, pack(maps(4)), "maps")
+    small, bare = send(api, pack(pairs(7))), send(api, pack(maps(8)), "maps")
     make_items(services)
-    for upload, words in ((small, "It has 3 pairs; 4 are needed."), (bare, "pairs are needed")):
+    for upload, words in ((small, "It has 7 pairs; 8 are needed."), (bare, "pairs are needed")):
         document = problem(api.post("/evaluations", json={"model": model, "upload": upload}), 422)
         assert words in document["detail"]
     learned = {"training_data": {"name": "All", "licence": "CC0", "attribution": "a test"}}
-    learned["training_data"]["images"] = [f"{number}.png" for number in range(6)]
+    learned["training_data"]["images"] = [f"{number}.png" for number in range(8)]
     import_model(api, name="ear", **learned)
-    upload = send(api, pack(pairs(6)))
+    upload = send(api, pack(pairs(8)))
     make_items(services)
     document = problem(api.post("/evaluations", json={"model": "ear", "upload": upload}), 422)
     assert document["detail"].startswith(
-        "hold_out: 2 pairs are needed; there are 0 beside the 6 to train on or that the model has"
+        "hold_out: 4 pairs are needed; there are 0 beside the 8 to train on or that the model has"
     )
 
 
@@ -226,11 +244,11 @@ def test_an_evaluation_from_its_queue_to_its_report(
     assert complete(services.db, report, make(services, report))
 
     evaluation = api.get(home).json()
-    assert (evaluation["status"], evaluation["summary"]) == ("succeeded", {"f1": 0.75})
+    assert (evaluation["status"], evaluation["summary"]) == ("succeeded", SUMMARY)
     assert evaluation["progress"] == {"steps": 3, "done": 3, "current": []}
     assert evaluation["environment"]["device"] == "cpu"
     assert evaluation["links"]["cancel"] is None
-    assert api.get(evaluation["links"]["report"]).json() == {"summary": {"f1": 0.75}}
+    assert api.get(evaluation["links"]["report"]).json() == {"facts": {}}
     page = api.get(evaluation["links"]["page"])
     assert page.headers["content-type"].startswith("text/html")
     assert "sandbox; default-src 'none'" in page.headers["content-security-policy"]
@@ -271,7 +289,7 @@ def test_a_data_set_can_be_evaluated_and_is_kept(
     home = order(api, upload, dataset=dataset)  # without its model nothing can be rendered
     evaluation = api.get(home).json()
     assert (evaluation["package_digest"], evaluation["request"]["only"]) == (None, ALL[:-1])
-    assert files(evaluation["request"]["hold_out"]) == [3, 4, 5]
+    assert files(evaluation["request"]["hold_out"]) == [4, 5, 6, 7, 8]
     assert api.delete(home).status_code == 204
     for used in (f"/datasets/{dataset}", f"/uploads/{upload}"):
         assert api.delete(used).status_code == 204
@@ -316,10 +334,10 @@ def test_expiry_spares_what_an_unfinished_evaluation_needs(settings: Settings) -
     app = create_app(settings.model_copy(update={"retention_hours": 1}))
     with TestClient(app) as api:
         services = app.state.services
-        upload = send(api, pack(pairs(4)))
+        upload = send(api, pack(pairs(8)))
         dataset = api.post("/datasets", json={"count": 16}).json()["id"]
         make_items(services)
-        home = order(api, upload, dataset=dataset, train=2)
+        home = order(api, upload, dataset=dataset, train=4)
         later = utc_now() + timedelta(hours=2)
         sweep(services.db, services.storage, clock=lambda: later)
         for kept in (f"/uploads/{upload}", f"/datasets/{dataset}"):
@@ -340,15 +358,15 @@ def test_anothers_evaluation_is_as_if_it_were_not(settings: Settings) -> None:
     with TestClient(app) as api:
         services = app.state.services
         alice, bob = (caller(services, name) for name in ("alice", "bob"))
-        upload = send(api, pack(pairs(4)), headers=alice)
+        upload = send(api, pack(pairs(8)), headers=alice)
         dataset = api.post("/datasets", json={"count": 16}, headers=alice).json()["id"]
         make_items(services)
-        home = order(api, upload, alice, dataset=dataset, train=2)
+        home = order(api, upload, alice, dataset=dataset, train=4)
         do_steps(services)
-        others = send(api, pack(pairs(4)), headers=bob)
+        others = send(api, pack(pairs(8)), headers=bob)
         make_items(services)
         for used, pointer in (((dataset, others), "#/dataset"), ((None, upload), "#/upload")):
-            sent = {"upload": used[1], "train": 2}
+            sent = {"upload": used[1], "train": 4}
             sent |= {"dataset": used[0]} if used[0] else {"model": "eye"}
             document = problem(api.post("/evaluations", json=sent, headers=bob), 422)
             assert document["errors"][0]["pointer"] == pointer

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +104,9 @@ class EvaluationCache:
 
         for index in range(count):
             report()
-            photos.append(read(index, "image"))
-            labels.append(read(index, "label") > 0)
-            fields.append(read(index, "mask") > 0)
+            photo, label, mask = (read(index, which) for which in get_args(Which))
+            photos.append(photo * (mask > 0)[..., None])  # JPEG is not quite black outside
+            labels.append(label > 0)
+            fields.append(mask > 0)
         names = tuple(f"{index:06d}" for index in range(count))
         return PairArrays(names, np.stack(photos), np.stack(labels), np.stack(fields))

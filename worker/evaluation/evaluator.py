@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import scipy
+from models.evaluation.html import write_html
 
 from app.database import Database
 from app.jobs.evaluations import HUNDREDTHS, step_names, step_prefix, step_results
@@ -14,14 +13,14 @@ from app.jobs.leases import Claim
 from app.jobs.tables import Job
 from app.settings import Settings
 from app.storage import Storage
-from models.evaluation.html import write_html
 from models.evaluation.report import build_report
 from models.evaluation.results import StepResult
 from models.evaluation.settings import EvaluationSettings
 from models.evaluation.steps import run_step
 from worker.devices import choose_device
 from worker.evaluation.data import EvaluationCache
-from worker.model_cache import SamplerCache
+from worker.evaluation.facts import environment_of, facts_of, summary_of
+from worker.model_cache import Packages, SamplerCache
 
 Report = Callable[[int, dict[str, Any] | None], None]
 Result = dict[str, Any]  # see app.jobs.evaluations
@@ -33,11 +32,17 @@ class Evaluator:
     """What a worker process holds from step to step."""
 
     def __init__(
-        self, settings: Settings, db: Database, storage: Storage, samplers: SamplerCache
+        self,
+        settings: Settings,
+        db: Database,
+        storage: Storage,
+        packages: Packages,
+        samplers: SamplerCache,
     ) -> None:
         self._settings = settings
         self._db = db
         self._storage = storage
+        self._packages = packages
         self._data = EvaluationCache(db, storage, samplers)
 
     def take_step(self, claim: Claim, report: Report) -> Result:
@@ -67,7 +72,7 @@ class Evaluator:
             "step_seconds": ended - begun,
             "values": f"{prefix}{VALUES}",
             "pictures": {picture: prefix + picture for picture in found.pictures},
-            "environment": self._environment(),
+            "environment": environment_of(choose_device(self._settings.device)),
         }
 
     def write_report(self, claim: Claim, report: Report) -> Result:
@@ -81,6 +86,8 @@ class Evaluator:
         with self._db.read() as session:
             steps = step_results(session, claim.job_id)
             job = session.get_one(Job, claim.job_id)
+            dataset = claim.request["dataset"]
+            order = None if dataset is None else session.get_one(Job, dataset).request
         results = {}
         for name, step in steps.items():
             report(0, None)
@@ -89,7 +96,11 @@ class Evaluator:
                 picture: self._storage.read(key) for picture, key in step["pictures"].items()
             }
             results[name] = StepResult(values, pictures)
-        document = build_report(settings_of(claim.request), facts_of(job), results)
+        package = None
+        if claim.package_digest:
+            package = self._packages.manifest(claim.request["model"], claim.package_digest)
+        facts = facts_of(job, order, package)
+        document = build_report(settings_of(claim.request), facts, results)
         pictures = {
             name: png for result in results.values() for name, png in result.pictures.items()
         }
@@ -98,19 +109,12 @@ class Evaluator:
         keys = {"report": f"{prefix}report.json", "page": f"{prefix}report.html"}
         self._store(keys["report"], json.dumps(document, allow_nan=False).encode())
         self._store(keys["page"], page.encode())
-        return {
-            **keys,
-            "summary": document["summary"],
-            "seconds": time.monotonic() - started,
-        }
+        summary = summary_of(document)
+        return {**keys, "summary": summary, "seconds": time.monotonic() - started}
 
     def take_back(self, claim: Claim) -> None:
         """Remove all that this attempt has written: it does not count."""
         self._storage.delete_prefix(step_prefix(claim.job_id, claim.ordinal, claim.attempt))
-
-    def _environment(self) -> dict[str, str]:
-        device = choose_device(self._settings.device)
-        return {**device.environment, "numpy": np.__version__, "scipy": scipy.__version__}
 
     def _store(self, key: str, data: bytes) -> None:
         with self._storage.write(key) as file:
@@ -121,20 +125,3 @@ def settings_of(request: dict[str, Any]) -> EvaluationSettings:
     """The evaluation's settings, as the networks' room has them."""
     names = ("pairs", "seeds", "steps", "seed", "copy_overlap")
     return EvaluationSettings(**{name: request[name] for name in names})
-
-
-def facts_of(job: Job) -> dict[str, Any]:
-    """What the report says of where its figures come from."""
-    request = job.request
-    return {
-        "evaluation": job.id,
-        "model": request["model"],
-        "package_digest": job.package_digest,
-        "dataset": request["dataset"],
-        "upload": request["upload"],
-        "resolution": request["resolution"],
-        "train": [pair["file"] for pair in request["train"]],
-        "hold_out": [pair["file"] for pair in request["hold_out"]],
-        "only": request["only"],
-        "environment": job.environment,
-    }
