@@ -18,7 +18,8 @@ h3{font-size:1rem;margin:0 0 .2rem}p{max-width:46rem}.soft,small{color:var(--sof
 .card{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem;margin:0}
 .card p{margin:.2rem 0;font-size:.9rem}.large{font-size:1.5rem;font-weight:600}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.92rem}td,th{padding:.35rem .7rem .35rem 0;
-text-align:left;border-bottom:1px solid var(--line);vertical-align:top}th{font-weight:600}td{min-width:4.5rem}td:last-child{min-width:13rem}
+text-align:left;border-bottom:1px solid var(--line);vertical-align:top}th{font-weight:600}
+td{min-width:4.5rem}td:last-child{min-width:13rem}
 .beyond{color:var(--bad)}svg,img{max-width:100%;height:auto;display:block}
 svg{width:100%;max-width:28rem}svg text{font-size:11px;fill:var(--soft)}
 .made{fill:var(--made);opacity:.75}.real{fill:none;stroke:var(--real);stroke-width:2}
