@@ -17,7 +17,7 @@ help: ## this list
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 numpy --constraint constraints.txt
-	$(BIN)/pip install --quiet --editable '.[embedded,production,worker,test]' --constraint constraints.txt
+	$(BIN)/pip install --quiet --editable '.[embedded,evaluation,production,worker,test]' --constraint constraints.txt
 	touch $@
 
 run: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C

@@ -52,19 +52,29 @@ def gather(
         raise ValueError("give a model package, an order, or both")
     learned = package.manifest["training_data"]["images"] if package else None
     ours, held_out = split([file.photo.name for file in files], learned, train)
-    for archive in archives if package else ():
+
+    def real(size: int) -> tuple[PairArrays, PairArrays]:
+        pairs = real_pairs(load_pairs(list(files), 2 * size), size)
+        return pairs.take(ours), pairs.take(held_out)
+
+    if package is None:
+        synthetic = ordered_pairs(archives, settings.pairs)
+        return EvaluationData(*real(synthetic.size), synthetic, None)
+    for archive in archives:
         check_order(archive, package)
-    synthetic = ordered_pairs(archives, settings.pairs) if archives else None
-    size = synthetic.size if synthetic else package.resolution  # type: ignore[union-attr]
-    real = real_pairs(load_pairs(list(files), 2 * size), size)
-    rendered: PairArrays | None = None
-    if package is not None and package.resolution == size:
-        sampler = PairSampler(package, device)
-        rendered = rendered_pairs(sampler, real.take(ours), settings.pairs, settings.seed)
-        if synthetic is None:
-            synthetic = drawn_pairs(sampler, settings.pairs, settings.seed)
-    assert synthetic is not None
-    return EvaluationData(real.take(ours), real.take(held_out), synthetic, rendered)
+    train_pairs, test_pairs = real(package.resolution)
+    sampler = PairSampler(package, device)
+    rendered = rendered_pairs(sampler, train_pairs, settings.pairs, settings.seed)
+    if archives:
+        synthetic = ordered_pairs(archives, settings.pairs)
+    else:
+        synthetic = drawn_pairs(sampler, settings.pairs, settings.seed)
+    if synthetic.size != package.resolution:
+        raise ValueError(
+            f"{archives[0].name}: pairs of {synthetic.size} px, evaluated are those of the model's size, "
+            f"{package.resolution} px; leave the package out"
+        )
+    return EvaluationData(train_pairs, test_pairs, synthetic, rendered)
 
 
 def split(

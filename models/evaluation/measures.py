@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ def measure(
     ``values`` has ``counts``, ``real`` and ``private``; ``pictures`` sheets of the pairs that come
     nearest to training pairs.
     """
+    started = time.perf_counter()
     synthetic = data.synthetic.take(range(min(LOOKED_AT, len(data.synthetic))))
     sets = (synthetic, data.train, data.test)
 
@@ -63,9 +65,10 @@ def measure(
         ("maps", map_views, map_neighbour_sheet, settings.copy_overlap, (0.45, 0.75)),
         ("photographs", photo_views, photo_neighbour_sheet, PHOTO_COPY, (0.75, 1.0)),
     ):
-        views = [view(pairs) for pairs in sets]
-        names = data.train.names
-        found = nearness(*views, names, copy_from, settings.seed, within(*span))
+        ours, train, test = (view(pairs) for pairs in sets)
+        found = nearness(
+            ours, train, test, data.train.names, copy_from, settings.seed, within(*span)
+        )
         private[name] = found.values
         pictures[f"nearest-{name}.png"] = sheet(synthetic, data.train, found.neighbours)
     counts = {
@@ -75,6 +78,7 @@ def measure(
         "test": len(data.test),
         "rendered": len(data.rendered) if data.rendered else 0,
         "size": data.train.size,
+        "seconds": round(time.perf_counter() - started, 1),
     }
     return StepResult({"counts": counts, "real": real, "private": private}, pictures)
 
