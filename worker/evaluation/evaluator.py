@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from models.evaluation.html import write_html
-
 from app.database import Database
 from app.jobs.evaluations import HUNDREDTHS, step_names, step_prefix, step_results
 from app.jobs.leases import Claim
 from app.jobs.tables import Job
 from app.settings import Settings
 from app.storage import Storage
+from models.evaluation.html import to_html
 from models.evaluation.report import build_report
 from models.evaluation.results import StepResult
 from models.evaluation.settings import EvaluationSettings
@@ -104,7 +103,7 @@ class Evaluator:
         pictures = {
             name: png for result in results.values() for name, png in result.pictures.items()
         }
-        page = write_html(document, pictures)
+        page = to_html(document, pictures)
         prefix = step_prefix(claim.job_id, claim.ordinal, claim.attempt)
         keys = {"report": f"{prefix}report.json", "page": f"{prefix}report.html"}
         self._store(keys["report"], json.dumps(document, allow_nan=False).encode())
