@@ -84,9 +84,10 @@ class EvaluationCache:
             synthetic = self._ordered(request["dataset"], count, report)
         else:
             assert sampler is not None
-            synthetic = drawn_pairs(sampler, count, seed)
-        report()
-        rendered = None if sampler is None else rendered_pairs(sampler, train, count, seed)
+            synthetic = drawn_pairs(sampler, count, seed, report)
+        rendered = None
+        if sampler is not None:
+            rendered = rendered_pairs(sampler, train, count, seed, report)
         return EvaluationData(train, test, synthetic, rendered)
 
     def _ordered(self, dataset_id: str, count: int, report: Report) -> PairArrays:
