@@ -8,7 +8,7 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench estimates load lint train openapi clean
+.PHONY: help run demo test bench estimates load lint train evaluate openapi clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lint: $(READY) ## style, types and the import contract
 
 train: $(READY) ## train both stages on PAIRS into RUN; ARGS="--minutes 60 ..."
 	$(BIN)/python -m models.training --pairs $(PAIRS) --run $(RUN) $(ARGS)
+
+evaluate: $(READY) ## a model against real PAIRS: useful, real, private? ARGS="--package ... --run ..."
+	$(BIN)/python -m models.evaluation --pairs $(PAIRS) $(ARGS)
 
 openapi: $(READY) ## write openapi.json anew
 	$(BIN)/python -m app.openapi

@@ -103,7 +103,7 @@ def _numbered(pictures: list[NDArray[np.uint8]]) -> bytes:
         page.paste(tile.resize((TILE, TILE), Image.Resampling.LANCZOS), (x, y))
         pen.text((x + 6, y + 4), str(place + 1), fill="white", font_size=18)
     file = io.BytesIO()
-    page.save(file, "png", optimize=True)
+    page.save(file, "png")
     return file.getvalue()
 
 

@@ -145,7 +145,7 @@ def describe(
         },
         "libraries": {name: version(name) for name in LIBRARIES},
         "machine": {
-            "system": platform.platform(terse=True),
+            "system": f"{platform.system()} {platform.machine()}",
             "device": Device.choose().environment["device"],
             "threads": torch.get_num_threads(),
         },

@@ -16,7 +16,8 @@ font:16px/1.55 system-ui,sans-serif}h1{font-size:1.6rem;margin:.5rem 0}h2{margin
 h3{font-size:1rem;margin:0 0 .2rem}p{max-width:46rem}.soft,small{color:var(--soft)}
 .grid{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}
 .card{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem;margin:0}
-.card p{margin:.2rem 0;font-size:.9rem}.large{font-size:1.5rem;font-weight:600}
+.card p{margin:.2rem 0;font-size:.9rem}.card .large{font-size:1.5rem;font-weight:600}
+.grid:has(img){grid-template-columns:repeat(auto-fill,minmax(min(22rem,100%),1fr))}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.92rem}td,th{padding:.35rem .7rem .35rem 0;
 text-align:left;border-bottom:1px solid var(--line);vertical-align:top}th{font-weight:600}
 td{min-width:4.5rem}td:last-child{min-width:13rem}

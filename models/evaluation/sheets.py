@@ -53,7 +53,7 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> bytes:
             tile = Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.LANCZOS)
             page.paste(tile, (GAP + x * (TILE + GAP), GAP + y * (TILE + GAP)))
     file = io.BytesIO()
-    page.save(file, "png", optimize=True)
+    page.save(file, "png")
     return file.getvalue()
 
 

@@ -34,7 +34,8 @@ def comparison(generated: Values, real: Values, seed: int) -> dict[str, Any]:
     each side has half as many values as there are real ones. real_halves: the same between two
     random halves of the real values, mean and 95 % quantile; both sides of a distance are always of one
     size, for smaller samples lie farther apart by chance alone. beyond_chance: whether the distance
-    exceeds that quantile.
+    exceeds that quantile; in simulation it did so for 0 to 6 of 100 sets from one normal source, 10 to 17 from
+    a log-normal one (9 to 28 real values).
     """
     random = np.random.default_rng(seed)
     half = len(real) // 2

@@ -55,7 +55,8 @@ that deviation may be chance."""
 REAL = """\
 Bars are generated pairs, the line real ones. The distance between them (Wasserstein-1, in deviations of the
 real values) stands beside that of two random halves of the real pairs, as far as it goes in 95 of 100
-draws. A larger distance than that is beyond chance: the generated pairs differ."""
+draws. A larger distance than that is beyond chance: the generated pairs differ. One measure in ten may do
+so by accident."""
 
 KID = """\
 Kernel inception distance: how far two sets of photographs lie apart in the eyes of a fixed network. About 0
@@ -64,8 +65,9 @@ where both come from one source. The rows without generated photographs say what
 NEAREST = """\
 Each generated picture was laid on every real one, turned, mirrored and shifted as it fits best. A point is
 one picture: across, how near the nearest training picture comes, up, the nearest one held out; 1 is the
-same picture. A model that keeps its training pictures has points far below the slanted line, and copies
-right of the upright one."""
+same picture. Where there are more training pictures than held-out ones, points lie a little below the
+slanted line by that alone. A model that keeps its training pictures has points far below it, and copies
+right of the upright line."""
 
 NEARER = """\
 Share of generated pictures that are nearer to a training picture than to a held-out one, with as many of

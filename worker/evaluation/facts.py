@@ -17,7 +17,7 @@ def environment_of(device: Device) -> dict[str, Any]:
     return {
         **device.environment,
         **{name: version(name) for name in LIBRARIES},
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
     }
 
