@@ -98,7 +98,7 @@ class EvaluationCache:
 
         def read(index: int, which: Which) -> NDArray[np.uint8]:
             volume = job.volume_with(index)
-            key = volume and volume["key"]
+            key = volume["key"] if volume else None
             data = read_pair(self._storage, job.id, job.plan, index, which, key)
             with Image.open(io.BytesIO(data)) as picture:
                 return np.asarray(picture)
