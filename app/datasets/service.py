@@ -16,7 +16,7 @@ from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.knobs import check_eye, check_limits, expected_slowdown
-from app.datasets.maps import given_maps, keep_maps
+from app.datasets.maps import avoided_maps, given_maps, keep_maps
 from app.datasets.quotas import check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
@@ -76,7 +76,9 @@ def _place(
     def check(session: Session, now: datetime) -> None:
         check_quotas(session, services, caller, request.count, now)
         if request.maps is not None:
-            keep_maps(session, request.maps.upload, caller)
+            keep_maps(session, request.maps.upload, caller, "maps")
+        if request.not_like is not None:
+            keep_maps(session, request.not_like.upload, caller, "not_like/upload")
 
     job_id = create_job(
         services.db,
@@ -203,6 +205,7 @@ def _resolve(
         vessel_share=order.vessel_share,
         minimum_quality=order.minimum_quality,
         maps=given_maps(services, caller, order),
+        not_like=avoided_maps(services, caller, order),
     )
     check_limits(request.model_dump(exclude_none=True), model)
     return model, request

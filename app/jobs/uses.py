@@ -12,9 +12,12 @@ def in_use() -> ColumnElement[bool]:
     maps_of_order = (job.kind == JobKind.DATASET) & (
         job.request["maps"]["upload"].as_string() == Job.id
     )
+    avoided_by_order = (job.kind == JobKind.DATASET) & (
+        job.request["not_like"]["upload"].as_string() == Job.id
+    )
     pairs_of_job = job.kind.in_((JobKind.TRAINING, JobKind.EVALUATION)) & (
         job.request["upload"].as_string() == Job.id
     )
     evaluated = (job.kind == JobKind.EVALUATION) & (job.request["dataset"].as_string() == Job.id)
     unfinished = job.status.in_((*ACTIVE, JobStatus.CANCELLING))
-    return exists().where(unfinished, maps_of_order | pairs_of_job | evaluated)
+    return exists().where(unfinished, maps_of_order | avoided_by_order | pairs_of_job | evaluated)

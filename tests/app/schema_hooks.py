@@ -27,6 +27,7 @@ BEYOND_THE_SCHEMA = {
     "#/upload",
     "#/from",
     "#/dataset",
+    "#/not_like/upload",
     "#/train",
     "#/hold_out",
     "#/pairs",
