@@ -8,7 +8,7 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test browser screenshots bench estimates load lint train openapi clean
+.PHONY: help run demo test browser screenshots bench estimates load lint train evaluate openapi clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ help: ## this list
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 numpy --constraint constraints.txt
-	$(BIN)/pip install --quiet --editable '.[embedded,production,worker,test]' --constraint constraints.txt
+	$(BIN)/pip install --quiet --editable '.[embedded,evaluation,production,worker,test]' --constraint constraints.txt
 	touch $@
 
 run: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
@@ -53,6 +53,9 @@ lint: $(READY) ## style, types and the import contract
 
 train: $(READY) ## train both stages on PAIRS into RUN; ARGS="--minutes 60 ..."
 	$(BIN)/python -m models.training --pairs $(PAIRS) --run $(RUN) $(ARGS)
+
+evaluate: $(READY) ## a model against real PAIRS: useful, real, private? ARGS="--package ... --run ..."
+	$(BIN)/python -m models.evaluation --pairs $(PAIRS) $(ARGS)
 
 openapi: $(READY) ## write openapi.json anew
 	$(BIN)/python -m app.openapi

@@ -14,6 +14,7 @@ from app.body_limit import BodyLimit
 from app.datasets.routes import router as datasets
 from app.deps import open_services
 from app.errors import answer_with_problems
+from app.evaluations.routes import router as evaluations
 from app.health.routes import router as health
 from app.openapi import describe
 from app.registry.routes import router as registry
@@ -35,6 +36,10 @@ TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "uploads", "description": "Bring vessel maps, or real pairs, of your own."},
     {"name": "training", "description": "Train a model on pairs of your own, and watch it learn."},
+    {
+        "name": "evaluations",
+        "description": "See whether generated pairs are real, useful and private enough.",
+    },
     {
         "name": "models",
         "description": "The models that orders can name: list, compare, import, export.",
@@ -77,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         uploads,
         uploads_by_parts,
         training,
+        evaluations,
         usage,
         registry,
         health,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +17,7 @@ from tqdm import tqdm
 from models.devices import Device, keep_freed_memory
 from models.package import Eye, load_package
 from models.pairs import PairError, find_pairs, load_pairs
+from models.signals import stop_on_signals
 from models.training.checkpoint import CheckpointError
 from models.training.divergence import Diverged
 from models.training.events import Events
@@ -118,7 +117,7 @@ def run_stages(options: argparse.Namespace) -> bool:
         team=team,
     )
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
-    with _stop_on_signals() as stopped:
+    with stop_on_signals() as stopped:
         if not all(_train_watched(run, options, stopped) for run in runs):
             return False
     team.leave()
@@ -162,22 +161,6 @@ def _train_watched(run: Run, options: argparse.Namespace, stopped: threading.Eve
                 raise Stopped
 
         return train(run, options.run, report=report, recorders=recorders)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a run ends after a step and saves."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def read_settings(given: list[str]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Is a model real enough, useful enough, private enough: its pairs measured against real ones."""

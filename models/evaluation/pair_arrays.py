@@ -1,0 +1,137 @@
+"""The pairs that an evaluation compares, as arrays of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from models.pairs import PairSet
+from models.sampling import VESSEL_FROM, Pair, PairSampler
+from models.seeds import pair_seed
+
+Member = TypeVar("Member")
+
+
+@dataclass(frozen=True)
+class PairArrays:
+    """Pairs of one square size S.
+
+    photos: uint8 [N, S, S, 3], RGB. labels: vessels, bool [N, S, S]. fields: field of view, bool
+    [N, S, S].
+    """
+
+    names: tuple[str, ...]
+    photos: NDArray[np.uint8]
+    labels: NDArray[np.bool_]
+    fields: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def size(self) -> int:
+        return self.photos.shape[1]
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """These pairs, in this order."""
+        chosen = list(indices)
+        return type(self)(
+            tuple(self.names[i] for i in chosen),
+            self.photos[chosen],
+            self.labels[chosen],
+            self.fields[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """All that an evaluation looks at, of one size.
+
+    train: real pairs that the model may have learned from. test: real pairs of other people, held
+    out. synthetic: drawn by the model, or by an order. rendered: photographs of the train pairs'
+    labels by stage two, each label several times; None where the model is not at hand.
+    """
+
+    train: PairArrays
+    test: PairArrays
+    synthetic: PairArrays
+    rendered: PairArrays | None
+
+
+def real_pairs(pairs: PairSet, size: int) -> PairArrays:
+    """Real pairs at ``size`` pixels, which the size of ``pairs`` is a multiple of.
+
+    A pixel is vessel from the share on from which stage two takes it for one, and photographs are
+    black outside the field of view, as generated ones are.
+    """
+    factor = pairs.vessels.shape[-1] // size
+    fields = np.stack([field.draw(size) for field in pairs.fields])
+    shares = F.avg_pool2d(pairs.vessels / 255, factor)[:, 0].numpy()
+    photos = F.avg_pool2d(pairs.photos.float(), factor).round().byte().permute(0, 2, 3, 1).numpy()
+    return PairArrays(
+        pairs.names, photos * fields[..., None], (shares > VESSEL_FROM) & fields, fields
+    )
+
+
+def drawn_pairs(
+    sampler: PairSampler, count: int, seed: int, report: Callable[[], None] = lambda: None
+) -> PairArrays:
+    """The first ``count`` pairs of the order with this seed.
+
+    ``report`` is called between batches, and may raise to stop the work.
+    """
+    seeds = [pair_seed(seed, i) for i in range(count)]
+    return _stack(_in_batches(sampler.sample, seeds, sampler.batch_size, report))
+
+
+def rendered_pairs(
+    sampler: PairSampler,
+    real: PairArrays,
+    count: int,
+    seed: int,
+    report: Callable[[], None] = lambda: None,
+) -> PairArrays:
+    """``count`` photographs of the real labels in turn, each in a style of its own.
+
+    ``report`` is called between batches, and may raise to stop the work.
+
+    Raises:
+        ValueError: if the size is not the sampler's.
+    """
+    if real.size != sampler.resolution:
+        raise ValueError(f"labels of {real.size} px, the model has {sampler.resolution}")
+    maps = [
+        sampler.place_map(
+            pair_seed(seed, i),
+            real.labels[i % len(real)].astype(np.uint8),
+            real.fields[i % len(real)].astype(np.uint8),
+        )
+        for i in range(count)
+    ]
+    return _stack(_in_batches(sampler.render, maps, sampler.batch_size, report))
+
+
+def _in_batches(
+    make: Callable[[list[Member]], list[Pair]],
+    members: list[Member],
+    batch_size: int,
+    report: Callable[[], None],
+) -> Iterator[Pair]:
+    for start in range(0, len(members), batch_size):
+        yield from make(members[start : start + batch_size])
+        report()
+
+
+def _stack(pairs: Iterator[Pair]) -> PairArrays:
+    kept = list(pairs)
+    return PairArrays(
+        tuple(f"{i:06d}" for i in range(len(kept))),
+        np.stack([pair.image for pair in kept]),
+        np.stack([pair.label > 0 for pair in kept]),
+        np.stack([pair.mask > 0 for pair in kept]),
+    )

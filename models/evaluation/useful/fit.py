@@ -1,0 +1,148 @@
+"""One fit: a segmenter trained in one arm, tested on the held-out real pairs."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from models.devices import Device
+from models.evaluation.pair_arrays import EvaluationData, PairArrays
+from models.evaluation.results import StepResult
+from models.evaluation.settings import Arm, EvaluationSettings
+from models.evaluation.useful.batches import batches_of, standardise, to_planes
+from models.evaluation.useful.network import Segmenter, SegmenterConfig
+from models.evaluation.useful.scores import best_threshold, f1_score, pooled_scores
+from models.training.checkpoint import average_into
+
+LEARNING_RATE = 2e-3
+WARM_UP = 0.05  # share of the steps
+AVERAGE_STEPS = 30.0  # half-life of the averaged weights
+THRESHOLD_PAIRS = 20  # training pairs that the threshold is chosen on
+SHEET_PAIRS = 4
+
+
+def fit_arm(
+    arm: Arm,
+    seed: int,
+    data: EvaluationData,
+    settings: EvaluationSettings,
+    report: Callable[[float], None],
+) -> StepResult:
+    """Train ``settings.steps`` steps and score what comes out; the same seed gives the same scores on
+    one kind of machine. ``report`` is told the share that is done, and may raise to stop it."""
+    started = time.perf_counter()
+    config = SegmenterConfig()
+    segmenter = train_segmenter(arm, seed, data, settings, config, report)
+    known = _training_pairs(arm, data)
+    threshold = best_threshold(
+        probabilities(segmenter, known)[known.fields], known.labels[known.fields]
+    )
+    truth, fields = data.test.labels, data.test.fields
+    # Outside the field of view there is nothing to find, and nothing there was trained on.
+    shares = probabilities(segmenter, data.test) * fields
+    per_image = [
+        {"name": name, "f1": round(f1_score((share >= threshold)[field], label[field]), 5)}
+        for name, share, label, field in zip(data.test.names, shares, truth, fields, strict=True)
+    ]
+    values = {
+        "arm": arm.value,
+        "seed": seed,
+        "threshold": threshold,
+        "steps": settings.steps,
+        "seconds": round(time.perf_counter() - started, 1),
+        "in_field": pooled_scores(shares, truth, fields, threshold),
+        "whole_image": pooled_scores(shares, truth, np.ones_like(fields), threshold),
+        "per_image": per_image,
+        "network": {"class": "Segmenter", "config": asdict(config)},
+    }
+    sheet = _sheet(data.test, shares >= threshold)
+    return StepResult(values, {f"{arm.value}-{seed}.png": sheet} if seed == 0 else {})
+
+
+def train_segmenter(
+    arm: Arm,
+    seed: int,
+    data: EvaluationData,
+    settings: EvaluationSettings,
+    config: SegmenterConfig,
+    report: Callable[[float], None],
+) -> Segmenter:
+    """The averaged segmenter after all steps, ready to be asked."""
+    random = torch.Generator().manual_seed(settings.seed * 1_000_003 + seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed * 1_000_003 + seed)
+        segmenter = Device("cpu").place(Segmenter(config))
+    average = copy.deepcopy(segmenter).requires_grad_(False)
+    optimiser = torch.optim.Adam(segmenter.parameters(), LEARNING_RATE)
+    draw = batches_of(arm, data, random)
+    for step in range(settings.steps):
+        progress = step / settings.steps
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * _schedule(progress)
+        planes = draw(progress).contiguous(memory_format=torch.channels_last)
+        loss = _loss(segmenter(planes[:, :3]), planes[:, 3:4], planes[:, 4:])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        average_into(average, segmenter, 0.5 ** (1 / AVERAGE_STEPS))
+        report(progress)
+    return average.eval()
+
+
+def probabilities(segmenter: Segmenter, pairs: PairArrays) -> NDArray[np.float32]:
+    """The probability of vessel of each pixel, [N, S, S]."""
+    shares = []
+    with torch.inference_mode():
+        for planes in to_planes(pairs).split(4):
+            photos = standardise(planes[:, :3], planes[:, 4:])
+            shares.append(segmenter(photos).sigmoid()[:, 0])
+    return torch.cat(shares).numpy()
+
+
+def _schedule(progress: float) -> float:
+    """Share of the learning rate: a short warm-up, then a cosine to nothing."""
+    return min(1.0, progress / WARM_UP + 0.05) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _loss(logits: Tensor, vessels: Tensor, fields: Tensor) -> Tensor:
+    """Cross entropy and soft Dice of the pixels in the field of view."""
+    entropy = F.binary_cross_entropy_with_logits(logits, vessels, reduction="none")
+    shares = logits.sigmoid() * fields
+    overlap = 2 * (shares * vessels).sum() + 1
+    dice = 1 - overlap / (shares.sum() + (vessels * fields).sum() + 1)
+    return (entropy * fields).sum() / fields.sum() + dice
+
+
+def _training_pairs(arm: Arm, data: EvaluationData) -> PairArrays:
+    """Some pairs that the arm was trained on, as they are."""
+    if arm is Arm.SYNTHETIC:
+        pairs = data.synthetic
+    elif arm is Arm.RENDERED and data.rendered is not None:
+        pairs = data.rendered
+    else:
+        pairs = data.train
+    return pairs.take(range(min(len(pairs), THRESHOLD_PAIRS)))
+
+
+def _sheet(test: PairArrays, found: NDArray[np.bool_]) -> bytes:
+    """The first test pairs, a row each: photograph, label, what was found: white hits, red false alarms,
+    blue misses. PNG."""
+    rows = []
+    for photo, label, drawn in list(zip(test.photos, test.labels, found, strict=True))[
+        :SHEET_PAIRS
+    ]:
+        colours = np.stack([drawn, drawn & label, label], axis=-1).astype(np.uint8) * 255
+        rows.append(np.hstack([photo, np.repeat(label[..., None] * np.uint8(255), 3, 2), colours]))
+    file = io.BytesIO()
+    Image.fromarray(np.vstack(rows)).save(file, "png")
+    return file.getvalue()
