@@ -1,6 +1,7 @@
 """What a new user runs first: ``fundusmith demo``, as ``make demo`` calls it, and the example."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,9 @@ from pathlib import Path
 from PIL import Image
 
 from tests.service.running import RunningService
+from tests.zips import pairs
+
+ROOT = Path(__file__).parents[2]
 
 
 def demo(environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -61,15 +65,22 @@ def test_wrong_setting_is_named(tmp_path: Path) -> None:
 
 
 def test_the_example_trains_a_segmenter(service: RunningService, tmp_path: Path) -> None:
-    example = Path(__file__).parents[2] / "examples" / "train_segmenter.py"
+    example = ROOT / "examples" / "train_segmenter.py"
+    real = tmp_path / "real"
+    for name, data in pairs(2).items():
+        (real / name).parent.mkdir(parents=True, exist_ok=True)
+        (real / name).write_bytes(data)
+    folder = tmp_path / "data"
+    given = ["--count", "12", "--steps", "2", "--folder", folder, "--real", real]
     run = subprocess.run(
-        [sys.executable, example, "--count", "12", "--epochs", "1", "--folder", tmp_path],
-        env=os.environ
-        | {"FUNDUSMITH_SERVICE": service.address, "PYTHONPATH": str(example.parents[1])},
+        [sys.executable, example, *given],
+        env=os.environ | {"FUNDUSMITH_SERVICE": service.address, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert run.stdout.startswith("epoch 1: F1 ")
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".pt", ".zip"]
+    last = run.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"F1 on \d synthetic pairs held out: 0\.\d{3}", last[0])
+    assert re.fullmatch(r"F1 on 2 real pairs: 0\.\d{3}", last[1])
+    assert sorted(path.suffix for path in folder.iterdir()) == [".pt", ".zip"]
