@@ -12,7 +12,7 @@ from tests.conftest import Parts
 from tests.service.running import RunningService, digest
 from tests.waiting import wait_until
 
-COUNT = 300  # some seconds of work
+COUNT = 120  # a second of work and more
 
 pytestmark = pytest.mark.parametrize("parts", ["production"], indirect=True)
 
@@ -22,7 +22,7 @@ def test_an_order_from_end_to_end(
 ) -> None:
     undisturbed = service.succeed(service.client.order(COUNT, seed=9))
     with ValkeyServer(data_dir=tmp_path / "valkey") as valkey:
-        settings = {"broker_url": f"{valkey.connection_url}/0", **asdict(parts)}
+        settings = {"broker_url": f"{valkey.connection_url}/3", **asdict(parts)}
         with RunningService(tmp_path / "data", models_dir, **settings) as production:
             job = production.client.order(COUNT, seed=9)
             production.wait_for_pairs(job, 1)
@@ -32,6 +32,8 @@ def test_an_order_from_end_to_end(
             storage = open_storage(production.settings)
             production.client.delete(job["id"])
             wait_until(lambda: not storage.list("jobs/"))
+            assert "broker started" not in production.output()
+            assert not (tmp_path / "data" / "broker").exists()
     assert digest(job) == digest(undisturbed)
     with zipfile.ZipFile(tmp_path / "dataset.zip") as archive:
         assert archive.testzip() is None
