@@ -27,7 +27,7 @@ pytestmark = pytest.mark.parametrize("parts", ["production"], indirect=True)
 
 FAULTS = 50
 ORDERS = 6
-COUNT = 48
+COUNT = 144
 SEED = 20_261_123
 
 

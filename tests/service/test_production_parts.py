@@ -12,7 +12,7 @@ from tests.conftest import Parts
 from tests.service.running import RunningService, digest
 from tests.waiting import wait_until
 
-COUNT = 120  # a second of work and more
+COUNT = 300  # some seconds of work
 
 pytestmark = pytest.mark.parametrize("parts", ["production"], indirect=True)
 

@@ -17,8 +17,8 @@ from app.jobs.tables import Item
 from tests.service.running import RunningService, children, digest, is_alive
 from tests.waiting import wait_until
 
-COUNT = 160  # seconds of work
-MIDDLE = 24
+COUNT = 300  # some seconds of work
+MIDDLE = 40
 SEED = 11
 
 linux_only = pytest.mark.skipif(

@@ -20,7 +20,7 @@ from tests.service.running import RunningService, digest
 from tests.waiting import wait_until
 
 SHARD = 60  # takes long enough to be caught in its beginning
-COUNT = 5 * SHARD
+COUNT = 8 * SHARD
 SEED = 5
 
 
@@ -47,7 +47,7 @@ def second_worker(service: RunningService, undisturbed: Job) -> Iterator[None]:
             stderr=log,
         )
         wait_until(
-            lambda: len(workers(service, service.succeed(service.client.order(2 * SHARD)))) == 2
+            lambda: len(workers(service, service.succeed(service.client.order(4 * SHARD)))) == 2
         )
         yield
         process.terminate()
