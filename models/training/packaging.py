@@ -89,8 +89,10 @@ def package_run(
         "metrics": {},
     }
 
+    style = two.style_statistics()
+
     def write() -> None:
-        write_package(partial, facts, one.average, two.average, two.style_statistics(), sampling)
+        write_package(partial, facts, one.average, two.average, style, sampling)
 
     write()
     sampler = PairSampler(load_package(partial), one.device.name)
