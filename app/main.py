@@ -1,5 +1,6 @@
 """The API as an ASGI application: ``uvicorn --factory app.main:create_app``."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,7 @@ from app.openapi import describe
 from app.registry.routes import router as registry
 from app.settings import Settings, get_settings
 from app.training.routes import router as training
+from app.uploads.parts_routes import router as uploads_by_parts
 from app.uploads.routes import router as uploads
 
 DESCRIPTION = """
@@ -60,9 +62,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, streamed={uploads.prefix, registry.prefix})
+    # Bodies that are taken piece by piece, with limits of their own.
+    streamed = re.compile(rf"{uploads.prefix}(/[^/]+/parts/\d+)?|{registry.prefix}")
+    app.add_middleware(BodyLimit, streamed=streamed)
     answer_with_problems(app)
     describe(app, settings)
-    for router in (datasets, uploads, training, usage, registry, health):
+    for router in (datasets, uploads, uploads_by_parts, training, usage, registry, health):
         app.include_router(router)
     return app

@@ -69,6 +69,13 @@ NOT_READY = ProblemType(
     "What was asked for is made while the job runs, or when it has succeeded; a job that failed or "
     "was cancelled will not have it. 'job_status' is what it is now.",
 )
+PARTS_MISSING = ProblemType(
+    "parts-missing",
+    409,
+    "Parts of the upload are missing",
+    "'missing' has the numbers of the first hundred parts that have not come, or not in full length. "
+    "Send them, then complete the upload again. What has come is kept.",
+)
 IDEMPOTENCY_KEY_SPENT = ProblemType(
     "idempotency-key-spent",
     409,
@@ -129,6 +136,13 @@ INVALID_REQUEST = ProblemType(
     "Nothing was done. Each entry of 'errors' says what is wrong: in the body at the place that "
     "'pointer' (a JSON pointer) names, or in the query or path parameter 'parameter'.",
 )
+PART_LENGTH = ProblemType(
+    "part-length",
+    422,
+    "The part has another length",
+    "'expected' is the number of bytes that this part of the upload must have. What was sent is not "
+    "kept; the part may be sent again.",
+)
 BAD_PACKAGE = ProblemType(
     "bad-package",
     422,
@@ -187,6 +201,7 @@ PROBLEM_TYPES = (
     METHOD_NOT_ALLOWED,
     BODY_STALLED,
     NOT_READY,
+    PARTS_MISSING,
     IDEMPOTENCY_KEY_SPENT,
     VERSION_TAKEN,
     IN_USE,
@@ -196,6 +211,7 @@ PROBLEM_TYPES = (
     UNSUPPORTED_MEDIA_TYPE,
     RANGE_NOT_SATISFIABLE,
     INVALID_REQUEST,
+    PART_LENGTH,
     BAD_PACKAGE,
     IDEMPOTENCY_KEY_REUSED,
     RATE_LIMIT_EXCEEDED,

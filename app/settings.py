@@ -19,6 +19,9 @@ SOURCE_TREE = Path(__file__).resolve().parent.parent
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 LONGEST_SOCKET_PATH = 99
 
+# Bytes of 10,000 parts, as many as S3 joins, of the largest size that uploads are cut into.
+LARGEST_PARTS = 10_000 * (64 << 20)
+
 
 class Access(StrEnum):
     """Who may call the service."""
@@ -118,7 +121,18 @@ class Settings(BaseSettings):
     )
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
     max_upload_bytes: int = Field(
-        default=2 << 30, ge=1, description="Length of the zip that one upload may have."
+        default=2 << 30, ge=1, description="Length of a zip that is uploaded as one body."
+    )
+    max_parts_bytes: int = Field(
+        default=16 << 30,
+        ge=1,
+        le=LARGEST_PARTS,
+        description="Length of a zip that is uploaded by parts.",
+    )
+    upload_hours: float = Field(
+        default=24,
+        gt=0,
+        description="How long an upload may take until all its bytes have come; then it expires.",
     )
     max_package_bytes: int = Field(
         default=1 << 30, ge=1, description="Length of the zip of a model that is imported."

@@ -1,4 +1,4 @@
-"""Bodies that are too long to be held: zips, taken as they come."""
+"""Bodies that are too long to be held: zips and parts of them, taken as they come."""
 
 from asyncio import timeout
 from collections.abc import AsyncIterator
@@ -12,7 +12,13 @@ PIECE = 1 << 20  # bytes that are gathered before they are passed on
 LONGEST_SILENCE = 60  # seconds
 
 
-async def stream_zip(request: Request, most: int) -> AsyncIterator[bytes]:
+def announced_length(request: Request) -> int | None:
+    """Bytes that the body will have, if the request says so."""
+    announced = request.headers.get("content-length", "")
+    return int(announced[:20]) if announced.isdecimal() else None
+
+
+async def stream_body(request: Request, most: int, what: str = "zip") -> AsyncIterator[bytes]:
     """The body in pieces that are worth a thread's while, at most ``most`` bytes of it.
 
     Raises:
@@ -20,9 +26,9 @@ async def stream_zip(request: Request, most: int) -> AsyncIterator[bytes]:
             without a sign of it.
         starlette.requests.ClientDisconnect: it broke off.
     """
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced[:20]) > most:
-        raise _too_large(most)
+    too_large = ProblemError(TOO_LARGE, f"The {what} may have {most} bytes.")
+    if (announced_length(request) or 0) > most:
+        raise too_large
     body, gathered, size = request.stream(), bytearray(), 0
     while True:
         try:
@@ -35,13 +41,9 @@ async def stream_zip(request: Request, most: int) -> AsyncIterator[bytes]:
         if len(gathered) >= PIECE:
             size += len(gathered)
             if size > most:
-                raise _too_large(most)
+                raise too_large
             yield bytes(gathered)
             gathered.clear()
     if size + len(gathered) > most:
-        raise _too_large(most)
+        raise too_large
     yield bytes(gathered)
-
-
-def _too_large(most: int) -> ProblemError:
-    return ProblemError(TOO_LARGE, f"The zip may have {most} bytes.")

@@ -39,13 +39,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Sweeps until ``stop`` is set, through any outage; each outage is logged once."""
     db, storage = open_database(settings), open_storage(settings)
     outage = ""
+    abandoned = max(UNFINISHED, timedelta(hours=settings.upload_hours))
     next_cleaning = utc_now()
     while not stop.wait(settings.sweep_seconds):
         try:
             sweep_once(settings, db, storage)
             if utc_now() >= next_cleaning:
                 next_cleaning = utc_now() + CLEANING
-                if count := storage.discard_unfinished(utc_now() - UNFINISHED):
+                if count := storage.discard_unfinished(utc_now() - abandoned):
                     logger.info("removed what was left of %d writes", count)
         except Exception as error:
             if outage != (outage := str(error)):

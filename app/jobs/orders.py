@@ -1,4 +1,4 @@
-"""How a job begins and how its user ends it: create, cancel, delete."""
+"""How an order begins, and how its user ends a job: create, cancel, delete."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -78,50 +78,6 @@ def create_job(
         while batch := list(islice(items, INSERTED_AT_ONCE)):
             session.execute(insert(Item), batch)
     return job.id
-
-
-def new_upload_id() -> str:
-    """An id for :func:`create_upload`: what was uploaded is stored under it before its job is."""
-    return f"up_{secrets.token_urlsafe(15)}"
-
-
-def create_upload(
-    db: Database,
-    upload_id: str,
-    *,
-    request: dict[str, Any],
-    owner: str = "",
-    max_attempts: int = 3,
-    retention_seconds: float | None = None,
-    clock: Clock = utc_now,
-) -> None:
-    """Store a job that checks what was uploaded as ``upload_id``; ``request``: kind, bytes."""
-    now = clock()
-    job = Job(
-        id=upload_id,
-        kind=JobKind.UPLOAD,
-        owner=owner,
-        request=request,
-        package_digest="",
-        count=0,
-        shard_pairs=0,
-        max_attempts=max_attempts,
-        retention_seconds=retention_seconds,
-        created_at=now,
-    )
-    job.enter(JobStatus.QUEUED, now)
-    check = Item(
-        job_id=upload_id,
-        kind=ItemKind.CHECK,
-        ordinal=0,
-        first=0,
-        count=0,
-        state=ItemState.READY,
-    )
-    with db.write() as session:
-        session.add(job)
-        session.flush()
-        session.add(check)
 
 
 def _items(job_id: str, plan: Plan) -> Iterator[dict[str, Any]]:

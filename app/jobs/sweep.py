@@ -31,6 +31,11 @@ DEADLINE_EXCEEDED = {
     "rest anew with the same seed, or with a later deadline.",
 }
 
+UPLOAD_INCOMPLETE = {
+    "code": "upload_incomplete",
+    "detail": "The upload was not completed in time, and what had come of it is removed. Send it again.",
+}
+
 
 @dataclass
 class SweepReport:
@@ -39,7 +44,7 @@ class SweepReport:
     expired: int = 0  # leases that had run out
     overdue: int = 0  # jobs cancelled at their deadline
     settled: int = 0  # jobs moved on: packing made ready, or cancelled
-    outlived: int = 0  # jobs whose time had come
+    outlived: int = 0  # jobs whose time had come, and uploads that were not completed in time
     purged: int = 0  # deleted and expired jobs whose bytes were removed
     ready: Mapping[Role, int] = field(default_factory=dict)  # items that wait for a worker now
 
@@ -60,7 +65,9 @@ def sweep(db: Database, storage: Storage, clock: Clock = utc_now) -> SweepReport
     idle = ~_has_item(ItemState.READY, ItemState.LEASED)
     for job_id in _ids(db, select(Job.id).where(begun, idle)):
         report.settled += _settle(db, job_id, clock)
-    outlived = Job.status.in_(ENDED - {JobStatus.EXPIRED}) & (Job.expires_at < clock())
+    # What is queued has no expiry but an upload whose bytes are awaited.
+    mortal = Job.status.in_((ENDED - {JobStatus.EXPIRED}) | {JobStatus.QUEUED})
+    outlived = mortal & (Job.expires_at < clock())
     for job_id in _ids(db, select(Job.id).where(outlived, Job.deleted_at.is_(None), ~in_use())):
         report.outlived += _expire(db, job_id, clock)
     gone = Job.deleted_at.is_not(None) | (Job.status == JobStatus.EXPIRED)
@@ -128,8 +135,13 @@ def _settle(db: Database, job_id: str, clock: Clock) -> bool:
 def _expire(db: Database, job_id: str, clock: Clock) -> bool:
     with db.write() as session:
         job = lock_job(session, job_id)
-        if job.status != JobStatus.EXPIRED:
-            job.enter(JobStatus.EXPIRED, clock())
+        now = clock()
+        if job.status == JobStatus.EXPIRED or job.expires_at is None or job.expires_at >= now:
+            return False  # another sweeper was faster, or the last bytes of an upload have come
+        if job.is_receiving:
+            job.error = UPLOAD_INCOMPLETE
+        job.enter(JobStatus.EXPIRED, now)
+        settle(session, job, now)
         return True
 
 

@@ -68,7 +68,7 @@ class Role(StrEnum):
 
 
 class ItemState(StrEnum):
-    WAITING = "waiting"  # for other items to be done
+    WAITING = "waiting"  # for other items to be done; a check: for the bytes to be sent
     READY = "ready"
     LEASED = "leased"
     DONE = "done"
@@ -114,6 +114,8 @@ class Job(Base):
     # The zips that are packed, in order: number (from 1), key, pairs, bytes, manifest_sha256 of each.
     volumes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     index_sha256: Mapped[str | None] = mapped_column(String(64))  # of an upload's pictures
+    # Of an upload by parts: size in bytes of each but the last, count, and upload, the storage's name.
+    parts: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     model: Mapped[str | None] = mapped_column(String(200))  # name@version that a training run made
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the finished shards took, summed: {"pairs": 64, "generate": 5.1, ...}, in seconds.
@@ -127,6 +129,7 @@ class Job(Base):
     deadline_at: Mapped[datetime | None] = mapped_column(
         UtcDateTime
     )  # cancelled if not over by then
+    # Known from the end on; of an upload also while its bytes are awaited.
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     running_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -143,6 +146,11 @@ class Job(Base):
     @property
     def plan(self) -> Plan:
         return Plan.of(self.request, self.shard_pairs)
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether it is an upload whose bytes have not all come yet."""
+        return self.status == JobStatus.QUEUED and self.expires_at is not None
 
     @property
     def has_archive(self) -> bool:

@@ -17,7 +17,7 @@ from app.registry.service import RegisteredModel, UnknownModelError
 from app.registry.stored import VersionTakenError
 from app.registry.tables import DefaultModel
 from app.registry.views import compare, find_default, show
-from app.streamed_body import stream_zip
+from app.streamed_body import stream_body
 
 
 def list_models(services: Services, caller: Caller) -> ModelList:
@@ -88,7 +88,7 @@ async def take_package(
         ProblemError: the body is too long, or does not go on, or is not a package to be used.
         starlette.requests.ClientDisconnect: it broke off.
     """
-    async for piece in stream_zip(request, services.settings.max_package_bytes):
+    async for piece in stream_body(request, services.settings.max_package_bytes):
         await run_in_threadpool(file.write, piece)
     return await run_in_threadpool(_add, services, caller, file)
 

@@ -10,9 +10,17 @@ from urllib.parse import unquote, urlsplit
 from app.settings import Settings
 from app.storage.errors import StorageKeyError, StorageUnavailableError
 from app.storage.folder import FolderStorage
-from app.storage.keys import CHUNK
+from app.storage.keys import CHUNK, LINK_SECONDS, MOST_PARTS
 
-__all__ = ["Storage", "StorageKeyError", "StorageUnavailableError", "job_prefix", "open_storage"]
+__all__ = [
+    "LINK_SECONDS",
+    "MOST_PARTS",
+    "Storage",
+    "StorageKeyError",
+    "StorageUnavailableError",
+    "job_prefix",
+    "open_storage",
+]
 
 
 class Storage(Protocol):
@@ -55,6 +63,30 @@ class Storage(Protocol):
 
         None where the storage has no server of its own: then the API sends the bytes.
         """
+
+    def begin_parts(self, key: str) -> str:
+        """Begin an object whose parts, numbered from 1, come in any order; a name for its upload.
+
+        All parts but the last must have 5 MiB or more. The other calls with such a name raise
+        StorageKeyError once the object is whole or its prefix was deleted.
+        """
+
+    def write_part(self, key: str, upload: str, number: int) -> AbstractContextManager[BinaryIO]:
+        """A file to write the part into; it counts, whole, when the block ends well."""
+
+    def part_link(self, key: str, upload: str, number: int, size: int) -> str | None:
+        """An address under which anyone can PUT the part, of ``size`` bytes, for ``LINK_SECONDS``.
+
+        None where the storage has no server of its own: then the API takes the bytes.
+        """
+
+    def parts(
+        self, key: str, upload: str, after: int = 0, most: int = MOST_PARTS
+    ) -> dict[int, int]:
+        """Length in bytes of each part that has come: of the first ``most`` behind ``after``."""
+
+    def join_parts(self, key: str, upload: str) -> None:
+        """Make the object of the parts that have come, in the order of their numbers."""
 
 
 def open_storage(settings: Settings) -> Storage:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from app.storage.keys import CHUNK, check_prefix, names_of, nothing_stored
+from app.storage.keys import CHUNK, MOST_PARTS, check_prefix, names_of, nothing_sent, nothing_stored
 
 PART = ".part"  # ends the name of an unfinished object, which begins with a dot
 
@@ -27,17 +27,8 @@ class FolderStorage:
     def write(self, key: str) -> Iterator[BinaryIO]:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place, so that deleting the prefix also ends a write that nobody waits for.
-        part = path.parent / f".{secrets.token_hex(8)}{PART}"
-        try:
-            with part.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-            _sync_folder(path.parent)
-        finally:
-            part.unlink(missing_ok=True)
+        with _whole(path) as file:
+            yield file
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         with self._open(key) as file:
@@ -95,6 +86,53 @@ class FolderStorage:
     def link(self, key: str, filename: str, media_type: str) -> str | None:
         return None
 
+    def begin_parts(self, key: str) -> str:
+        upload = secrets.token_hex(8)
+        self._parts_folder(key, upload).mkdir(parents=True)
+        return upload
+
+    @contextmanager
+    def write_part(self, key: str, upload: str, number: int) -> Iterator[BinaryIO]:
+        path = self._parts_folder(key, upload) / f".{number:05d}{PART}"
+        try:
+            with _whole(path) as file:
+                yield file
+        except FileNotFoundError:
+            raise nothing_sent(key) from None
+
+    def part_link(self, key: str, upload: str, number: int, size: int) -> str | None:
+        return None
+
+    def parts(
+        self, key: str, upload: str, after: int = 0, most: int = MOST_PARTS
+    ) -> dict[int, int]:
+        found = self._part_files(key, upload)
+        numbers = sorted(number for number in found if number > after)[:most]
+        try:
+            return {number: found[number].stat().st_size for number in numbers}
+        except FileNotFoundError:
+            raise nothing_sent(key) from None
+
+    def join_parts(self, key: str, upload: str) -> None:
+        found = self._part_files(key, upload)
+        try:
+            with self.write(key) as target:
+                for number in sorted(found):
+                    with found[number].open("rb") as source:
+                        shutil.copyfileobj(source, target, CHUNK)
+        except FileNotFoundError:
+            raise nothing_sent(key) from None
+        shutil.rmtree(self._parts_folder(key, upload), ignore_errors=True)
+
+    def _part_files(self, key: str, upload: str) -> dict[int, Path]:
+        folder = self._parts_folder(key, upload)
+        if not folder.exists():
+            raise nothing_sent(key)
+        return {int(path.name[1:6]): path for path in folder.glob(f".?????{PART}")}
+
+    def _parts_folder(self, key: str, upload: str) -> Path:
+        return self._path(key).parent / f".{upload}.parts"
+
     def _path(self, key: str) -> Path:
         return self.root.joinpath(*names_of(key))
 
@@ -106,6 +144,22 @@ class FolderStorage:
             return self._path(key).open("rb")
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise nothing_stored(key) from None
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which is at its path only once the block ends well."""
+    # Beside its place, so that deleting the prefix also ends a write that nobody waits for.
+    part = path.parent / f".{secrets.token_hex(8)}{PART}"
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

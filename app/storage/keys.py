@@ -3,6 +3,8 @@
 from app.storage.errors import StorageKeyError
 
 CHUNK = 1 << 20  # bytes
+LINK_SECONDS = 3600  # for which an address of an object or part holds
+MOST_PARTS = 10_000  # of one object, as S3 has it
 
 
 def names_of(key: str) -> list[str]:
@@ -27,3 +29,7 @@ def check_prefix(prefix: str) -> str:
 
 def nothing_stored(key: str) -> StorageKeyError:
     return StorageKeyError(f"nothing is stored as {key!r}")
+
+
+def nothing_sent(key: str) -> StorageKeyError:
+    return StorageKeyError(f"no parts are taken for {key!r}: it is whole, or was given up")

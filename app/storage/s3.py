@@ -5,34 +5,35 @@ them have arrived. Objects are joined within the server by UploadPartCopy: their
 through this process, but for pieces smaller than S3 takes as a part.
 """
 
-import io
-import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError
 
 from app.storage.errors import StorageUnavailableError
-from app.storage.keys import CHUNK, check_prefix, names_of, nothing_stored
+from app.storage.keys import (
+    CHUNK,
+    LINK_SECONDS,
+    MOST_PARTS,
+    check_prefix,
+    names_of,
+    nothing_sent,
+)
+from app.storage.multipart import (
+    PART_BYTES,
+    PARTS_IN_FLIGHT,
+    SMALLEST_PART,
+    MultipartUpload,
+    PartWriter,
+)
+from app.storage.refusals import UNREACHABLE, Refusal, refused
 
-logger = logging.getLogger(__name__)
-
-PART_BYTES = 8 << 20  # of an object that is being written
-SMALLEST_PART = 5 << 20  # S3 takes no smaller one but the last
 LARGEST_COPY = 1 << 30  # of one UploadPartCopy; S3 allows five times as much
-PARTS_IN_FLIGHT = 4
-LINK_SECONDS = 3600
 READ_ATTEMPTS = 5
 
 # Standard mode retries 500s, 503s and broken connections, with jitter between growing bounds.
@@ -44,24 +45,6 @@ CONFIG = Config(
     signature_version="s3v4",
     s3={"addressing_style": "auto"},
 )
-
-
-UNREACHABLE = "it cannot be reached"
-# What users are told of an error code. Servers differ in their codes for one thing.
-REASONS = {
-    **dict.fromkeys(
-        ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"),
-        "it refuses the service's credentials",
-    ),
-    "NoSuchBucket": "its bucket is not there",
-    **dict.fromkeys(
-        ("InternalError", "ServiceUnavailable", "SlowDown", "500", "503"),
-        "it is overloaded or out of order",
-    ),
-    **dict.fromkeys(
-        ("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"), "it is full"
-    ),
-}
 
 
 class S3Storage:
@@ -91,8 +74,8 @@ class S3Storage:
 
     @contextmanager
     def write(self, key: str) -> Iterator[BinaryIO]:
-        with _Upload(self._call, self._place(key)) as upload:
-            writer = _PartWriter(upload)
+        with MultipartUpload(self._call, self._place(key)) as upload:
+            writer = PartWriter(upload)
             yield writer  # type: ignore[misc]  # a BufferedIOBase has all that a writer needs
             writer.finish()
 
@@ -130,7 +113,7 @@ class S3Storage:
         same = {"IfMatch": etag} if etag else {}
         try:
             return self._call("get_object", **place, Range=wanted, **same)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             if refusal.code == "InvalidRange":
                 return None
             raise refusal.about(key) from refusal
@@ -138,11 +121,11 @@ class S3Storage:
     def size(self, key: str) -> int:
         try:
             return self._call("head_object", **self._place(key))["ContentLength"]
-        except _Refusal as refusal:
+        except Refusal as refusal:
             raise refusal.about(key) from refusal
 
     def concatenate(self, key: str, pieces: Sequence[str | bytes]) -> None:
-        with _Upload(self._call, self._place(key)) as upload:
+        with MultipartUpload(self._call, self._place(key)) as upload:
             small = bytearray()  # what is not yet enough for a part
             for piece in pieces:
                 if isinstance(piece, bytes):
@@ -154,7 +137,7 @@ class S3Storage:
                     del small[:PART_BYTES]
             upload.finish(bytes(small))
 
-    def _append(self, upload: "_Upload", small: bytearray, source: str) -> None:
+    def _append(self, upload: MultipartUpload, small: bytearray, source: str) -> None:
         """Adds a stored object: by copying, except for what must fill up a part."""
         size, start = self.size(source), 0
         if small:
@@ -191,7 +174,7 @@ class S3Storage:
             removal = {"Objects": keys[first : first + 1000], "Quiet": True}
             answer = self._call("delete_objects", Bucket=self._bucket, Delete=removal)
             for error in answer.get("Errors", []):
-                raise _Refusal(f"deleting {error['Key']!r}: {error['Message']}", error["Code"])
+                raise Refusal(f"deleting {error['Key']!r}: {error['Message']}", error["Code"])
 
     def discard_unfinished(self, before: datetime) -> int:
         begun = self._pages("list_multipart_uploads", "Uploads", "")
@@ -204,7 +187,7 @@ class S3Storage:
         place = {"Bucket": self._bucket, "Key": upload["Key"]}
         try:
             self._call("abort_multipart_upload", **place, UploadId=upload["UploadId"])
-        except _Refusal as refusal:
+        except Refusal as refusal:
             if refusal.code != "NoSuchUpload":  # somebody else ended it
                 raise
 
@@ -224,6 +207,53 @@ class S3Storage:
             "get_object", Params=parameters, ExpiresIn=LINK_SECONDS
         )
 
+    def begin_parts(self, key: str) -> str:
+        return self._call("create_multipart_upload", **self._place(key))["UploadId"]
+
+    @contextmanager
+    def write_part(self, key: str, upload: str, number: int) -> Iterator[BinaryIO]:
+        with TemporaryFile() as file:  # S3 must be told a part's length before its bytes
+            yield file  # type: ignore[misc]  # has all that a writer needs
+            file.seek(0)
+            self._of_upload("upload_part", key, upload, PartNumber=number, Body=file)
+
+    def part_link(self, key: str, upload: str, number: int, size: int) -> str | None:
+        part = {"UploadId": upload, "PartNumber": number, "ContentLength": size}
+        return self._public_client.generate_presigned_url(
+            "upload_part", Params=self._place(key) | part, ExpiresIn=LINK_SECONDS
+        )
+
+    def parts(
+        self, key: str, upload: str, after: int = 0, most: int = MOST_PARTS
+    ) -> dict[int, int]:
+        found = self._list_parts(key, upload, after, most)
+        return {part["PartNumber"]: part["Size"] for part in found}
+
+    def join_parts(self, key: str, upload: str) -> None:
+        found = self._list_parts(key, upload, 0, MOST_PARTS)
+        parts = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in found]
+        whole = {"Parts": parts}
+        self._of_upload("complete_multipart_upload", key, upload, MultipartUpload=whole)
+
+    def _list_parts(self, key: str, upload: str, after: int, most: int) -> Sequence[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while len(found) < most:
+            page = {"PartNumberMarker": after, "MaxParts": min(most - len(found), 1000)}
+            answer = self._of_upload("list_parts", key, upload, **page)
+            found += answer.get("Parts", [])
+            if not answer["IsTruncated"]:
+                break
+            after = answer["NextPartNumberMarker"]
+        return found
+
+    def _of_upload(self, operation: str, key: str, upload: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            return self._call(operation, **self._place(key), UploadId=upload, **arguments)
+        except Refusal as refusal:
+            if refusal.code == "NoSuchUpload":
+                raise nothing_sent(key) from refusal
+            raise
+
     def _place(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + "/".join(names_of(key))}
 
@@ -231,117 +261,7 @@ class S3Storage:
         pages = self._client.get_paginator(operation).paginate(
             Bucket=self._bucket, Prefix=self._prefix + prefix
         )
-        return _refused(operation, lambda: [x for page in pages for x in page.get(member, [])])
+        return refused(operation, lambda: [x for page in pages for x in page.get(member, [])])
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        return _refused(operation, lambda: getattr(self._client, operation)(**arguments))
-
-
-class _Refusal(StorageUnavailableError):
-    """An answer that is an error, with its code."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message, REASONS.get(code, f"it answered {code}"))
-        self.code = code
-
-    def about(self, key: str) -> Exception:
-        """What to raise of a call that needs the object."""
-        missing = self.code in ("NoSuchKey", "404")
-        return nothing_stored(key) if missing else _Refusal(f"{key!r}: {self}", self.code)
-
-
-def _refused(operation: str, call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except ClientError as error:
-        raise _Refusal(str(error), str(error.response["Error"].get("Code"))) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        reason = "the service has no credentials for it"
-        raise StorageUnavailableError(f"{operation}: {error}", reason) from error
-    except BotoCoreError as error:
-        raise StorageUnavailableError(f"{operation}: {error}", UNREACHABLE) from error
-
-
-class _Upload:
-    """A multipart upload, from its first part to the end of the block, which aborts a failed one.
-
-    An object of less than a part is sent at once, without one.
-    """
-
-    def __init__(self, call: Callable[..., dict[str, Any]], place: dict[str, str]) -> None:
-        self._call, self._place = call, place
-        self._id: str | None = None
-        self._threads = ThreadPoolExecutor(PARTS_IN_FLIGHT)
-        self._under_way: deque[Future[str]] = deque()
-        self._etags: list[str] = []
-
-    def __enter__(self) -> "_Upload":
-        return self
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        self._threads.shutdown(cancel_futures=kind is not None)
-        if kind is not None and self._id is not None:
-            try:
-                self._call("abort_multipart_upload", **self._place, UploadId=self._id)
-            except OSError:  # the bucket's lifecycle rule or the job's deletion will remove it
-                logger.exception("could not abort the upload of %s", self._place["Key"])
-
-    def send(self, data: bytes) -> None:
-        self._add("upload_part", Body=data)
-
-    def copy(self, source: dict[str, str], start: int, stop: int) -> None:
-        self._add(
-            "upload_part_copy", CopySource=source, CopySourceRange=f"bytes={start}-{stop - 1}"
-        )
-
-    def finish(self, rest: bytes) -> None:
-        """Ends the object with ``rest``; it is there when this returns."""
-        if self._id is None:
-            self._call("put_object", **self._place, Body=rest)
-            return
-        if rest:
-            self.send(rest)
-        while self._under_way:
-            self._etags.append(self._under_way.popleft().result())
-        parts = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(self._etags, start=1)]
-        self._call(
-            "complete_multipart_upload",
-            **self._place,
-            UploadId=self._id,
-            MultipartUpload={"Parts": parts},
-        )
-
-    def _add(self, operation: str, **arguments: Any) -> None:
-        if self._id is None:
-            self._id = self._call("create_multipart_upload", **self._place)["UploadId"]
-        while len(self._under_way) >= PARTS_IN_FLIGHT:
-            self._etags.append(self._under_way.popleft().result())
-        number = len(self._etags) + len(self._under_way) + 1
-        self._under_way.append(self._threads.submit(self._part, operation, number, arguments))
-
-    def _part(self, operation: str, number: int, arguments: dict[str, Any]) -> str:
-        answer = self._call(
-            operation, **self._place, UploadId=self._id, PartNumber=number, **arguments
-        )
-        return answer.get("CopyPartResult", answer)["ETag"]
-
-
-class _PartWriter(io.BufferedIOBase):
-    """A file that sends what is written into it part by part."""
-
-    def __init__(self, upload: _Upload) -> None:
-        self._upload, self._buffer = upload, bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._buffer += data
-        while len(self._buffer) > PART_BYTES:
-            self._upload.send(bytes(self._buffer[:PART_BYTES]))
-            del self._buffer[:PART_BYTES]
-        return len(data)
-
-    def finish(self) -> None:
-        """Sends the rest: the object is there when this returns."""
-        self._upload.finish(bytes(self._buffer))
+        return refused(operation, lambda: getattr(self._client, operation)(**arguments))

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from app.access.caller import Caller, Reader, Writer
+from app.access.caller import Reader, Writer
 from app.access.jobs import list_jobs
 from app.access.limits import count_request
-from app.deps import Services, ServicesDep, require_zip
-from app.jobs.tables import ENDED, JobKind
+from app.deps import ServicesDep, require_zip
+from app.jobs.tables import JobKind
 from app.openapi import Responses, header, problems
-from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
+from app.pages import FIRST_PAGE, After, Limit, StatusFilter
 from app.problems import (
     BODY_STALLED,
     EXPIRED,
@@ -27,14 +27,14 @@ from app.problems import (
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
 )
-from app.streamed_body import stream_zip
+from app.streamed_body import announced_length, stream_body
 from app.uploads import service
+from app.uploads.answers import WATCH_HEADERS, UploadId, answer, look
 from app.uploads.pictures import Which
 from app.uploads.schemas import Contents, Upload, UploadList
-from app.uploads.views import show, summary
+from app.uploads.views import summary
 
 FOR_EVER = "private, max-age=31536000, immutable"
-LOOK_AGAIN = 2  # seconds
 
 router = APIRouter(
     prefix="/uploads",
@@ -42,12 +42,6 @@ router = APIRouter(
     responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
 )
 
-UploadId = Annotated[str, Path(pattern=ID, description="The id that the upload was answered with.")]
-WATCH_HEADERS = {
-    "Retry-After": header(
-        "Seconds until the next look, while the job has not ended.", "integer", required=False
-    ),
-}
 PNG: Responses = {
     200: {
         "content": {"image/png": {}},
@@ -88,18 +82,22 @@ async def create_upload(
 ) -> Response:
     """Send a zip of `maps` or `pairs`, as the body. It is stored as it comes, and then checked.
 
+    A long one is better begun with `POST /multipart-uploads`: parts go straight to the file store, and an
+    upload that was interrupted goes on.
+
     The answer's `Location` is the upload to watch: it tells file by file what was found, what was
     changed, and what is wrong.
     """
     require_zip(request)
     await run_in_threadpool(count_request, services, caller)
-    body = stream_zip(request, services.settings.max_upload_bytes)
+    body = stream_body(request, services.settings.max_upload_bytes)
+    length = announced_length(request)
     try:
-        upload_id = await service.take_upload(services, caller, kind, body)
+        upload_id = await service.take_upload(services, caller, kind, length, body)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
-    upload = await run_in_threadpool(_show, services, caller, upload_id)
-    return _answer(upload, 202, {"Location": upload.links.self})
+    upload = await run_in_threadpool(look, services, caller, upload_id)
+    return answer(upload, 202, {"Location": upload.links.self})
 
 
 @router.get("", summary="List uploads", responses=problems(INVALID_REQUEST))
@@ -124,7 +122,7 @@ def list_uploads(
 )
 def get_upload(services: ServicesDep, caller: Reader, upload_id: UploadId) -> Response:
     """The state of the check and, when it has ended, its report."""
-    return _answer(_show(services, caller, upload_id), 200)
+    return answer(look(services, caller, upload_id), 200)
 
 
 @router.get(
@@ -152,21 +150,8 @@ def get_upload_picture(
     responses=problems(NOT_FOUND, IN_USE, INVALID_REQUEST),
 )
 def delete_upload(services: ServicesDep, caller: Writer, upload_id: UploadId) -> None:
-    """Remove the upload and its pictures; a check that has not ended is given up.
+    """Remove the upload and its pictures or parts; a check that has not ended is given up.
 
     Not while a training run learns from it.
     """
     service.delete_upload(services, caller, upload_id)
-
-
-def _show(services: Services, caller: Caller, upload_id: str) -> Upload:
-    with services.db.read() as session:
-        job = service.find_upload(session, upload_id, caller)
-    return show(job, service.read_report(services, upload_id) if job.status in ENDED else None)
-
-
-def _answer(upload: Upload, status: int, headers: dict[str, str] | None = None) -> Response:
-    headers = dict(headers or {})
-    if upload.status not in ENDED:
-        headers["Retry-After"] = str(LOOK_AGAIN)
-    return Response(upload.model_dump_json(), status, headers, "application/json")

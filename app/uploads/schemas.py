@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.jobs.schemas import JobError, Timestamps
+from app.jobs.schemas import JobError, Positive, Timestamps
 from app.jobs.tables import JobStatus
 
 Contents = Literal["maps", "pairs"]
@@ -56,35 +56,130 @@ class Report(BaseModel):
     ignored: list[IgnoredFile]
 
 
+class PartsOrder(BaseModel):
+    """A zip that is to be sent by parts."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"kind": "pairs", "bytes": 3_221_225_472}]},
+    )
+
+    kind: Contents = Field(
+        description="Bare label maps, to be rendered; or photographs with their label maps."
+    )
+    bytes: Positive = Field(description="Length of the zip.")
+    sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the zip in hexadecimal; another zip is refused when it is checked.",
+    )
+
+
+class Part(BaseModel):
+    """One part that has come."""
+
+    number: int = Field(description="From 1.")
+    bytes: int
+
+
+class PartList(BaseModel):
+    """A page of the parts that have come."""
+
+    data: list[Part]
+    has_more: bool = Field(description="Whether there are more: ask with after = the last number.")
+
+
+class PartNumbers(BaseModel):
+    """Which parts are to be sent next."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"numbers": [1, 2, 3]}]}
+    )
+
+    numbers: list[Positive] = Field(min_length=1, max_length=100, description="From 1.")
+
+
+class PartLink(BaseModel):
+    """Where one part goes."""
+
+    number: int
+    bytes: int = Field(description="The length that the part must have.")
+    url: str = Field(
+        description="PUT the part's bytes here. An absolute address is that of the file store, and takes "
+        "no API key; a path is one of this service, and takes the key as ever."
+    )
+
+
+class PartLinks(BaseModel):
+    """Where parts go."""
+
+    data: list[PartLink]
+    expires_at: datetime = Field(description="Until when the addresses hold; then ask again.")
+
+
 class UploadRequest(BaseModel):
     kind: Contents
-    bytes: int = Field(description="Length of the zip.")
+    bytes: int | None = Field(
+        description="Length of the zip; null while one of unknown length comes as one body."
+    )
+    sha256: str | None = Field(
+        default=None, description="What the zip's SHA-256 must be, where it was given."
+    )
+
+
+class PartPlan(BaseModel):
+    """How a zip is cut into parts, numbered from 1."""
+
+    size: int = Field(description="Bytes in each part but the last, which has the rest.")
+    count: int
+
+
+class PartProgress(PartPlan):
+    """How a zip is cut into parts, and how many have come."""
+
+    received: int
 
 
 class UploadLinks(BaseModel):
     self: str
 
 
-class UploadSummary(BaseModel):
+class UploadState(BaseModel):
     """An upload and the state of the job that checks it."""
 
     id: str = Field(examples=["up_4fTqk0hXv1yJb2mZsW9a"])
     kind: Literal["upload"]
     status: JobStatus
     request: UploadRequest
+    receiving: bool = Field(
+        description="Whether its bytes have not all come yet; the check waits for them."
+    )
     count: int = Field(description="Maps or pairs that are good; 0 until they are checked.")
-    error: JobError | None = Field(description="Why the upload was refused.")
+    error: JobError | None = Field(description="Why the upload was refused or given up.")
     links: UploadLinks
     expires_at: datetime | None = Field(
-        description="When the pictures will be removed; null while that is not known, or never."
+        description="When the pictures will be removed, or, while bytes are awaited, what has come of "
+        "them; null while that is not known, or never."
     )
     created_at: datetime
     timestamps: Timestamps
 
 
-class Upload(UploadSummary):
+class UploadSummary(UploadState):
+    """An upload as lists show it."""
+
+    parts: PartPlan | None = Field(
+        description="Of an upload by parts, while these are awaited; null otherwise."
+    )
+
+
+class Upload(UploadState):
     """An upload and what was found in it."""
 
+    parts: PartProgress | None = Field(
+        description="Of an upload by parts, while these are awaited; null otherwise."
+    )
     report: Report | None = Field(description="Null until the zip has been read.")
 
 

@@ -1,6 +1,8 @@
 """Uploads: taking one in, showing what its check has found, its pictures, deleting it."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO
 
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from sqlalchemy import select
@@ -11,8 +13,9 @@ from app.access.jobs import get_job
 from app.broker import send_hints
 from app.deps import Services
 from app.errors import ProblemError, expired, not_found, not_ready
-from app.jobs.orders import create_upload, new_upload_id, request_delete
+from app.jobs.orders import request_delete
 from app.jobs.tables import Job, JobKind, JobStatus
+from app.jobs.uploads import create_upload, forget_upload, new_upload_id, start_check
 from app.jobs.uses import in_use
 from app.problems import IN_USE
 from app.storage import StorageKeyError, job_prefix
@@ -21,46 +24,72 @@ from app.uploads.schemas import Contents, Report
 
 
 async def take_upload(
-    services: Services, caller: Caller, contents: Contents, body: AsyncIterator[bytes]
+    services: Services,
+    caller: Caller,
+    contents: Contents,
+    announced: int | None,
+    body: AsyncIterator[bytes],
 ) -> str:
-    """Store the body as it comes, then a job that checks it; returns the job's id.
+    """Store a job, then the body as it comes, and have it checked; returns the job's id.
 
-    A thread is used only while a piece is written. Nothing is left of a body that breaks off or that
-    is too long.
+    ``announced`` is the length that the body is said to have, if any. Nothing is left of a body that
+    breaks off or that is too long.
 
     Raises:
-        ProblemError: the body is too long, or does not go on.
+        ProblemError: the body is too long, or does not go on, or was deleted meanwhile.
         starlette.requests.ClientDisconnect: it broke off.
     """
     upload_id = new_upload_id()
+    await run_in_threadpool(
+        create_upload,
+        services.db,
+        upload_id,
+        request={"kind": contents, "bytes": announced},
+        **job_settings(services, caller),
+    )
     try:
-        async with contextmanager_in_threadpool(services.storage.write(zip_key(upload_id))) as file:
-            size = 0
-            async for piece in body:
-                size += len(piece)
-                await run_in_threadpool(file.write, piece)
-        await run_in_threadpool(_create_job, services, caller, upload_id, contents, size)
-    except Exception:
-        await run_in_threadpool(services.storage.delete_prefix, job_prefix(upload_id))
+        size = await pour(body, services.storage.write(zip_key(upload_id)))
+    except Exception as error:
+        await run_in_threadpool(clear_away, services, upload_id)
+        if not await run_in_threadpool(forget_upload, services.db, upload_id):
+            raise not_found(f"upload {upload_id!r}") from error
         raise
+    if not await run_in_threadpool(start_check, services.db, upload_id, size):
+        await run_in_threadpool(clear_away, services, upload_id)
+        raise not_found(f"upload {upload_id!r}")
+    await run_in_threadpool(send_hints, services.settings, 1)
     return upload_id
 
 
-def _create_job(
-    services: Services, caller: Caller, upload_id: str, contents: Contents, size: int
-) -> None:
+async def pour(body: AsyncIterator[bytes], opened: AbstractContextManager[BinaryIO]) -> int:
+    """Write the body into a file as it comes, and return its length.
+
+    A thread is used only while a piece is written.
+    """
+    size = 0
+    async with contextmanager_in_threadpool(opened) as file:
+        async for piece in body:
+            size += len(piece)
+            await run_in_threadpool(file.write, piece)
+    return size
+
+
+def job_settings(services: Services, caller: Caller) -> dict[str, Any]:
+    """What :func:`create_upload` takes from the settings and of the caller."""
     settings = services.settings
     hours = settings.retention_hours
-    create_upload(
-        services.db,
-        upload_id,
-        request={"kind": contents, "bytes": size},
-        owner=caller.owner,
-        max_attempts=settings.max_attempts,
-        retention_seconds=None if hours is None else hours * 3600,
-        clock=services.clock,
-    )
-    send_hints(settings, 1)
+    return {
+        "owner": caller.owner,
+        "hours": settings.upload_hours,
+        "max_attempts": settings.max_attempts,
+        "retention_seconds": None if hours is None else hours * 3600,
+        "clock": services.clock,
+    }
+
+
+def clear_away(services: Services, upload_id: str) -> None:
+    """Remove every byte of an upload that will not be checked."""
+    services.storage.delete_prefix(job_prefix(upload_id))
 
 
 def find_upload(session: Session, upload_id: str, caller: Caller) -> Job:

@@ -94,6 +94,7 @@ def find_nothing(
     with httpx2.Client(base_url=address, headers=headers) as api:
         kept, spent = set_up_jobs(api, services)
         uploads, spent_uploads = set_up_uploads(api, services)
+        awaited = set_up_parts(api)
         spent_models = set_up_models(api)
         runs, spent_runs, trainable = set_up_runs(api, services)
     dictionaries = {
@@ -101,6 +102,7 @@ def find_nothing(
         "spent": spent,
         "uploads": uploads,
         "spent_uploads": spent_uploads,
+        "awaited": awaited,
         "spent_models": spent_models,
         "runs": runs,
         "spent_runs": spent_runs,
@@ -211,6 +213,12 @@ def set_up_uploads(api: httpx2.Client, services: Services) -> tuple[list[str], l
         assert complete(services.db, claim, make(services, claim))
     assert api.delete(f"/uploads/{deleted}").status_code == 204
     return [good, good, bad, deleted, upload(b"")], [spent, upload(b"")]
+
+
+def set_up_parts(api: httpx2.Client) -> list[str]:
+    """Uploads whose parts are awaited; their ids."""
+    order = {"kind": "maps", "bytes": 1}
+    return [api.post("/multipart-uploads", json=order).json()["id"] for _ in range(3)]
 
 
 def set_up_runs(api: httpx2.Client, services: Services) -> tuple[list[str], list[str], list[str]]:

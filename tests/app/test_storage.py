@@ -21,7 +21,8 @@ from app.storage import (
     StorageUnavailableError,
     open_storage,
 )
-from app.storage.s3 import PART_BYTES, SMALLEST_PART, S3Storage
+from app.storage.multipart import PART_BYTES, SMALLEST_PART
+from app.storage.s3 import S3Storage
 from tests.servers import BUCKET
 
 
@@ -149,6 +150,51 @@ def test_concatenate_joins_pieces_of_every_size(storage: Storage) -> None:
     assert storage.read("all") == b"".join(pieces) + b"the end"
 
 
+def put_part(storage: Storage, upload: str, number: int, data: bytes) -> None:
+    with storage.write_part("jobs/1/a", upload, number) as file:
+        file.write(data)
+
+
+def test_parts_come_in_any_order_and_make_one_object(storage: Storage) -> None:
+    upload = storage.begin_parts("jobs/1/a")
+    assert storage.parts("jobs/1/a", upload) == {}
+    first, second, wrong = (secrets.token_bytes(SMALLEST_PART) for _ in range(3))
+    for number, data in ((3, b"end"), (2, wrong), (1, first), (2, second)):
+        put_part(storage, upload, number, data)
+    with pytest.raises(RuntimeError), storage.write_part("jobs/1/a", upload, 4) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert storage.parts("jobs/1/a", upload, most=2) == {1: SMALLEST_PART, 2: SMALLEST_PART}
+    assert storage.parts("jobs/1/a", upload, after=2) == {3: 3}
+    assert storage.list() == []
+    storage.join_parts("jobs/1/a", upload)
+    assert storage.list() == ["jobs/1/a"]
+    assert storage.read("jobs/1/a") == first + second + b"end"
+    refuses_parts(storage, upload)
+    storage.delete_prefix("jobs/1/")
+    assert storage.discard_unfinished(datetime.now(UTC) + timedelta(hours=1)) == 0
+
+
+@pytest.mark.parametrize("by_prefix", [True, False])
+def test_parts_of_what_was_given_up_are_removed(storage: Storage, by_prefix: bool) -> None:
+    upload = storage.begin_parts("jobs/1/a")
+    put_part(storage, upload, 1, b"x")
+    if by_prefix:
+        storage.delete_prefix("jobs/1/")
+        refuses_parts(storage, upload)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert storage.discard_unfinished(later) == (0 if by_prefix else 1)
+    assert storage.list() == []
+
+
+def refuses_parts(storage: Storage, upload: str) -> None:
+    for call in (storage.parts, storage.join_parts):
+        with pytest.raises(StorageKeyError, match="no parts"):
+            call("jobs/1/a", upload)
+    with pytest.raises(StorageKeyError, match="no parts"):
+        put_part(storage, upload, 1, b"late")
+
+
 def test_the_settings_name_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "with space"
     storage = open_storage(Settings(data_dir=tmp_path, storage_url=folder.as_uri()))
@@ -239,10 +285,32 @@ def test_a_link_gives_the_file_under_its_name_to_anyone(s3: S3Storage) -> None:
         urllib.request.urlopen(link.replace("X-Amz-Signature=", "X-Amz-Signature=0"))
 
 
+def send_to(link: str, data: bytes) -> None:
+    with urllib.request.urlopen(urllib.request.Request(link, data, method="PUT")):
+        pass
+
+
+def test_a_part_link_takes_a_part_of_its_length_from_anyone(s3: S3Storage) -> None:
+    upload = s3.begin_parts("jobs/1/a")
+    link = s3.part_link("jobs/1/a", upload, 1, 5)
+    assert link is not None
+    for data in (b"four", b"longer"):
+        with pytest.raises(urllib.error.HTTPError):
+            send_to(link, data)
+    with pytest.raises(urllib.error.HTTPError):
+        send_to(link.replace("partNumber=1", "partNumber=2"), b"right")
+    assert s3.parts("jobs/1/a", upload) == {}
+    send_to(link, b"right")
+    s3.join_parts("jobs/1/a", upload)
+    assert s3.read("jobs/1/a") == b"right"
+    with pytest.raises(urllib.error.HTTPError):
+        send_to(link, b"again")
+
+
 def test_a_link_has_the_public_address(s3_address: str) -> None:
     storage = S3Storage(BUCKET, "p", s3_address, "https://files.example.org")
-    link = storage.link("a", "a.zip", "application/zip")
-    assert link is not None and link.startswith("https://files.example.org/")
+    links = storage.link("a", "a.zip", "application/zip"), storage.part_link("a", "x", 1, 5)
+    assert all(link and link.startswith("https://files.example.org/") for link in links)
 
 
 def test_prefixes_do_not_see_each_other(s3_address: str) -> None:

@@ -27,6 +27,7 @@ from tests.app.callers import Headers, caller
 from tests.app.making import make_items
 from tests.app.problems import parameters, problem
 from tests.app.serving import serve
+from tests.waiting import wait_until
 from tests.zips import maps, pack, pairs, photograph, picture, vessels
 
 ZIP = {"Content-Type": "application/zip"}
@@ -56,8 +57,9 @@ def test_an_upload_from_zip_to_pictures(api: TestClient, services: Services) -> 
     response = api.post("/uploads?kind=pairs", content=data, headers=ZIP)
     assert (response.status_code, response.headers["retry-after"]) == (202, "2")
     waiting = response.json()
-    assert waiting["request"] == {"kind": "pairs", "bytes": len(data)}
-    assert (waiting["status"], waiting["report"]) == ("queued", None)
+    assert waiting["request"] == {"kind": "pairs", "bytes": len(data), "sha256": None}
+    assert (waiting["status"], waiting["report"], waiting["receiving"]) == ("queued", None, False)
+    assert waiting["expires_at"] is None
     home = response.headers["location"]
     assert api.get(home).json() == waiting
     problem(api.get(f"{home}/pictures/0/image"), 409)
@@ -251,6 +253,26 @@ def test_an_upload_that_does_not_go_on_is_given_up(
     assert (rows(services), leftovers(services)) == (0, [])
 
 
+def test_an_upload_that_is_deleted_while_it_comes_leaves_nothing(settings: Settings) -> None:
+    data = bytes(1 << 20)
+    app = create_app(settings)
+    with (
+        serve(app) as address,
+        begin(address, len(data)) as connection,
+        httpx2.Client(base_url=address) as api,
+    ):
+        connection.sendall(data[:-1])
+        wait_until(lambda: api.get("/uploads").json()["data"])
+        (upload,) = api.get("/uploads").json()["data"]
+        assert (upload["receiving"], upload["parts"]) == (True, None)
+        assert api.delete(upload["links"]["self"]).status_code == 204
+        services = app.state.services
+        sweep(services.db, services.storage)
+        connection.sendall(data[-1:])
+        assert connection.recv(12) == b"HTTP/1.1 404"
+        assert leftovers(services) == []
+
+
 @pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 def test_slow_uploads_hold_up_nobody(settings: Settings) -> None:
     data = pack(maps(1))
@@ -263,7 +285,10 @@ def test_slow_uploads_hold_up_nobody(settings: Settings) -> None:
         waiting = [slow.enter_context(begin(address, len(data))) for _ in range(60)]
         for connection in waiting:
             connection.sendall(data[:100])
-        assert api.get("/uploads").json()["data"] == []
+        page = api.get("/uploads").json()["data"]
+        assert {(each["receiving"], each["request"]["bytes"]) for each in page} == {
+            (True, len(data))
+        }
         assert api.post("/datasets", json={"count": 1}).status_code == 202
         waiting[-1].sendall(data[100:])
         assert waiting[-1].recv(12) == b"HTTP/1.1 202"

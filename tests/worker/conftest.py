@@ -8,7 +8,8 @@ import pytest
 
 from app.database import Database
 from app.jobs.leases import Claim, claim_next
-from app.jobs.orders import create_job, create_upload, new_upload_id
+from app.jobs.orders import create_job
+from app.jobs.uploads import create_upload, new_upload_id, start_check
 from app.settings import Settings
 from app.storage import Storage
 from app.uploads.pictures import zip_key
@@ -64,7 +65,8 @@ def check(settings: Settings, db: Database, storage: Storage) -> Check:
         upload_id = new_upload_id()
         with storage.write(zip_key(upload_id)) as file:
             file.write(data)
-        create_upload(db, upload_id, request={"kind": kind, "bytes": len(data)})
+        create_upload(db, upload_id, request={"kind": kind, "bytes": len(data)}, hours=1)
+        assert start_check(db, upload_id, len(data))
         assert worker.work()
         assert zip_key(upload_id) not in storage.list()
         return Checked(db, storage, upload_id)

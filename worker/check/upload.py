@@ -30,6 +30,7 @@ def check_upload(claim: Claim, storage: Storage, report: Callable[[int], None]) 
     found = Report(used=[], refused=[], ignored=[])
     index_sha256 = error = None
     try:
+        _check_digest(claim, storage, report)
         archive = UploadedZip(StoredFile(storage, zip_key(claim.job_id)))
         with storage.write(segment_key(claim.job_id)) as segment:
             writer = PictureWriter(segment)
@@ -46,6 +47,22 @@ def check_upload(claim: Claim, storage: Storage, report: Callable[[int], None]) 
     with storage.write(report_key(claim.job_id)) as file:
         file.write(found.model_dump_json().encode())
     return {"count": len(found.used), "index_sha256": index_sha256, "error": error}
+
+
+def _check_digest(claim: Claim, storage: Storage, report: Callable[[int], None]) -> None:
+    """Raises the fault of a zip that is not the one whose SHA-256 was announced, if one was."""
+    wanted = claim.request.get("sha256")
+    if wanted is None:
+        return
+    digest = sha256()
+    for piece in storage.stream(zip_key(claim.job_id)):
+        report(0)
+        digest.update(piece)
+    if digest.hexdigest() != wanted:
+        raise UploadFault(
+            "digest_mismatch",
+            f"What was sent has the SHA-256 {digest.hexdigest()}, not {wanted}: send it again.",
+        )
 
 
 def _sort(archive: UploadedZip, contents: str, found: Report) -> list[Group]:
