@@ -8,10 +8,10 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench estimates load lint train evaluate openapi clean
+.PHONY: help run demo test browser screenshots bench estimates load lint train evaluate openapi clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # torch is installed first and by its exact version, so that a CPU build at hand is taken.
 $(READY): pyproject.toml constraints.txt
@@ -26,8 +26,18 @@ run: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
 demo: $(READY) ## order 16 pairs of 256 px; leaves demo/dataset.zip and demo/preview.png
 	$(BIN)/fundusmith demo
 
-test: $(READY) ## every test, with real servers and processes
+test: $(READY) browser ## every test, with real servers and processes
 	$(BIN)/python -m pytest $(ARGS)
+
+# What the tests of the web page run in; without it they say that they are skipped.
+browser: ## Debian's Chromium, if it is missing and this is root
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
+		|| echo "There is no Chromium here: the tests of the web page will be skipped."
+
+screenshots: $(READY) browser ## docs/screenshots anew, of the service at ARGS=http://...
+	$(BIN)/python -m tests.service.screenshots $(ARGS)
 
 bench: $(READY) ## pairs a second of the service against the bare sampling loop, ms a stage
 	$(BIN)/python -m bench $(ARGS)

@@ -13,6 +13,9 @@ from app.storage import Storage
 
 # More digits than any file's length has are no range: a very long number cannot even be read.
 BYTE_RANGE = re.compile(r"bytes=([0-9]{0,30})-([0-9]{0,30})")
+# Says that the asker would rather have the link itself than be sent to it. A page in a browser must
+# ask for it so where it needs a key: it cannot send one when it only follows a link.
+LINKS = "text/uri-list"
 # Only described: what cannot be understood is no error in HTTP, so send_object reads them itself.
 DOWNLOAD_CONDITIONS: list[dict[str, Any]] = [
     {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
@@ -20,6 +23,10 @@ DOWNLOAD_CONDITIONS: list[dict[str, Any]] = [
         ("If-None-Match", "The ETag of an archive that is at hand: 304 if it is the same."),
         ("Range", "The part that is wanted, such as bytes=1000-1999."),
         ("If-Range", "The ETag of a part that is at hand: the whole archive if it is another's."),
+        (
+            "Accept",
+            f"With {LINKS} in it, a link is the answer's body, where there is one (S3 storage).",
+        ),
     )
 ]
 ETAG: dict[str, Any] = {"ETag": header("Names this very answer.")}
@@ -35,8 +42,8 @@ def zip_responses(noun: str) -> Responses:
     content: dict[str, Any] = {"application/zip": {}}
     return {
         200: {
-            "content": content,
-            "description": f"The whole {noun}",
+            "content": content | {LINKS: {"schema": {"type": "string"}}},
+            "description": f"The whole {noun}; or, if asked for, a link to it that holds for an hour",
             "headers": FILE_HEADERS,
         },
         206: {
@@ -63,6 +70,8 @@ def send_object(
     """
     link = storage.link(key, filename, media_type)
     if link is not None and request.method == "GET":  # which is all that the link is signed for
+        if LINKS in request.headers.get("accept", ""):
+            return Response(f"{link}\r\n", headers={"Cache-Control": "no-store"}, media_type=LINKS)
         return RedirectResponse(link, status_code=307, headers={"Cache-Control": "no-store"})
     size = storage.size(key)
     headers = {

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.access.routes import router as usage
@@ -13,6 +14,7 @@ from app.body_limit import BodyLimit
 from app.datasets.routes import router as datasets
 from app.deps import open_services
 from app.errors import answer_with_problems
+from app.evaluations.routes import router as evaluations
 from app.health.routes import router as health
 from app.openapi import describe
 from app.registry.routes import router as registry
@@ -20,6 +22,7 @@ from app.settings import Settings, get_settings
 from app.training.routes import router as training
 from app.uploads.parts_routes import router as uploads_by_parts
 from app.uploads.routes import router as uploads
+from app.web.routes import router as web
 
 DESCRIPTION = """
 Order labelled retinal images: pairs of a vessel map (the label) and the fundus photograph that
@@ -33,6 +36,10 @@ TAGS = [
     {"name": "datasets", "description": "Order, watch, look at, download, cancel, delete."},
     {"name": "uploads", "description": "Bring vessel maps, or real pairs, of your own."},
     {"name": "training", "description": "Train a model on pairs of your own, and watch it learn."},
+    {
+        "name": "evaluations",
+        "description": "See whether generated pairs are real, useful and private enough.",
+    },
     {
         "name": "models",
         "description": "The models that orders can name: list, compare, import, export.",
@@ -52,7 +59,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         app.state.services.db.close()
 
-    app = FastAPI(
+    # FastAPI, with the files of /docs from a package: its own page fetches them from elsewhere.
+    app = FastAPIOffline(
         title="Fundusmith",
         summary="Labelled retinal data sets, made to order",
         description=DESCRIPTION.strip(),
@@ -61,12 +69,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
+        favicon_url="/web/icon.svg",
+        swagger_ui_parameters={"validatorUrl": None},  # another address that would be called
     )
     # Bodies that are taken piece by piece, with limits of their own.
     streamed = re.compile(rf"{uploads.prefix}(/[^/]+/parts/\d+)?|{registry.prefix}")
     app.add_middleware(BodyLimit, streamed=streamed)
     answer_with_problems(app)
     describe(app, settings)
-    for router in (datasets, uploads, uploads_by_parts, training, usage, registry, health):
+    for router in (
+        datasets,
+        uploads,
+        uploads_by_parts,
+        training,
+        evaluations,
+        usage,
+        registry,
+        health,
+        web,
+    ):
         app.include_router(router)
     return app

@@ -47,8 +47,8 @@ NOT_FOUND = ProblemType(
     "not-found",
     404,
     "There is nothing here",
-    "No such data set, pair, upload, training run, model or path exists, or it has been deleted, or "
-    "it is another's.",
+    "No such data set, pair, upload, training run, evaluation, model or path exists, or it has been "
+    "deleted, or it is another's.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -87,8 +87,8 @@ IN_USE = ProblemType(
     "in-use",
     409,
     "It is in use",
-    "An order or a training run that has not ended needs what was to be deleted. Cancel it first, or "
-    "wait for its end. Nothing was deleted.",
+    "An order, a training run or an evaluation that has not ended needs what was to be deleted. Cancel "
+    "it first, or wait for its end. Nothing was deleted.",
 )
 VERSION_TAKEN = ProblemType(
     "version-taken",
@@ -106,7 +106,7 @@ SHIPPED_MODEL = ProblemType(
 EXPIRED = ProblemType(
     "expired",
     410,
-    "The data set, upload or training run has expired",
+    "The data set, upload, training run or evaluation has expired",
     "Each is kept until its 'expires_at'; then its bytes are removed. The same order with the same "
     "seed makes a data set again.",
 )

@@ -78,8 +78,8 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         default=120,
         ge=1,
-        description="Orders, uploads, training runs, quotes and contact sheets that one key owner may "
-        "ask for, at once or in a minute.",
+        description="Orders, uploads, training runs, evaluations, quotes and contact sheets that one key "
+        "owner may ask for, at once or in a minute.",
     )
     quota_unfinished_pairs: int = Field(
         default=1_000_000,

@@ -10,16 +10,16 @@ from asyncio import sleep
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Header, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import ServerSentEvent
-from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 
 from app.download import matches
 from app.errors import ProblemError
+from app.jobs.tables import ENDED, JobStatus
 from app.openapi import header
 from app.streams import EventStreams
 
@@ -51,19 +51,41 @@ class Look:
         return hashlib.sha256(self.body.encode()).hexdigest()[:32]
 
 
+class Estimated(Protocol):
+    @property
+    def seconds_left(self) -> float | None: ...
+
+
+class Watched(Protocol):
+    """The document of a job."""
+
+    @property
+    def status(self) -> JobStatus: ...
+
+    @property
+    def estimate(self) -> Estimated: ...
+
+    def model_dump_json(self, *, by_alias: bool) -> str: ...
+
+
+def look_at(document: Watched) -> Look:
+    """What the document says now."""
+    return Look(document.model_dump_json(by_alias=True), ended=document.status in ENDED)
+
+
 def answer(
-    document: BaseModel,
+    document: Watched,
     status: int,
-    retry_after: int | None,
     headers: dict[str, str] | None = None,
     if_none_match: str | None = None,
 ) -> Response:
-    """The document of a job; 304 if the asker has it. ``retry_after`` is None for one that has ended."""
-    look = Look(document.model_dump_json(by_alias=True), ended=retry_after is None)
+    """The document of a job, and until it has ended, when to look again; 304 if the asker has it."""
+    look = look_at(document)
     etag = f'"{look.tag}"'
     headers = {"ETag": etag, **(headers or {})}
-    if retry_after is not None:
-        headers["Retry-After"] = str(retry_after)
+    if not look.ended:  # to look often at a long job is not worth while
+        minutes_left = (document.estimate.seconds_left or 0) / 60
+        headers["Retry-After"] = str(max(1, min(10, round(minutes_left))))
     if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     return Response(look.body, status, headers, "application/json")

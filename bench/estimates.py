@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from app.client import ENDED, Client
+from app.client import Client
 from app.local_service import local_service
 
 POLL_SECONDS = 1.0
@@ -28,10 +28,10 @@ def watch(client: Client, jobs: list[str]) -> dict[str, list[tuple[float, float]
         for job in jobs:
             if job in ended:
                 continue
-            shown, now = client.job(job), time.monotonic()
-            if shown["status"] in ENDED:
+            shown, now = client.datasets.get(job), time.monotonic()
+            if shown.ended:
                 ended[job] = now
-            elif (left := shown["estimate"]["seconds_left"]) is not None:
+            elif (left := shown.estimate.seconds_left) is not None:
                 looks[job].append((left, now))
     return {job: [(left, ended[job] - at) for left, at in looks[job]] for job in jobs}
 
@@ -47,7 +47,7 @@ def main(count: int, behind: int) -> None:
             local_service(environment, Path(scratch) / "service.log") as service,
             Client(service.address) as client,
         ):
-            jobs = [client.order(pairs)["id"] for pairs in (count, behind)]
+            jobs = [client.datasets.order(pairs).id for pairs in (count, behind)]
             looks = watch(client, jobs)
     for pairs, job in zip((count, behind), jobs, strict=True):
         rows = [(left, real) for left, real in looks[job] if real >= LEAST_LEFT]

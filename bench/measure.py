@@ -50,11 +50,9 @@ def bare_rate(sampler: PairSampler, count: int) -> float:
 def service_rate(client: Client, order: Order) -> float:
     """Pairs a second of an order, from its acceptance to the finished archive.
 
-    Raises RuntimeError if the order does not succeed.
+    Raises JobFailedError if the order does not succeed.
     """
-    job = client.wait(client.order(**order)["id"], poll_seconds=1)
-    if job["status"] != "succeeded":
-        raise RuntimeError(f"the order {job['status']}: {job['error']}")
+    job = client.datasets.order(**order).wait(poll_seconds=1)
     begin, end = (
         datetime.fromisoformat(job["timestamps"][state]) for state in ("queued", "succeeded")
     )

@@ -56,14 +56,15 @@ def main(rate: float, seconds: float) -> None:
             local_service(environment, Path(scratch) / "service.log") as service,
             Client(service.address) as client,
         ):
-            job = client.order(COUNT)["id"]
-            while client.job(job)["progress"]["generated"] == 0:
+            job = client.datasets.order(COUNT)
+            while job.progress.generated == 0:
                 time.sleep(0.1)
-            before, begin = client.job(job)["progress"]["generated"], time.perf_counter()
-            times = asyncio.run(poll(f"{service.address}/datasets/{job}", rate, seconds))
+                job = job.refresh()
+            begin = time.perf_counter()
+            times = asyncio.run(poll(service.address + job.path, rate, seconds))
             took = time.perf_counter() - begin
-            made = client.job(job)["progress"]["generated"] - before
-            client.cancel(job)
+            made = job.refresh().progress.generated - job.progress.generated
+            job.cancel()
     cuts = statistics.quantiles(times, n=100)
     print(f"{len(times)} answers at {len(times) / took:.0f}/s beside {made / took:.2f} pairs/s")
     print(f"milliseconds: p50 {cuts[49]:.1f}, p99 {cuts[98]:.1f}, longest {max(times):.1f}")

@@ -8,7 +8,7 @@ candidate is always taken.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from models.quality import OF_MAPS, OF_PHOTOGRAPHS, Limits, judge, span
@@ -66,13 +66,24 @@ class _Search:
 
 
 class Selection:
-    """Searches the pairs of one order, some at a time. Both stages run on full batches."""
+    """Searches the pairs of one order, some at a time. Both stages run on full batches.
 
-    def __init__(self, sampler: PairSampler, order_seed: int, wish: Wish, limits: Limits):
+    ``of_maps`` are the measures of maps that the order may limit.
+    """
+
+    def __init__(
+        self,
+        sampler: PairSampler,
+        order_seed: int,
+        wish: Wish,
+        limits: Limits,
+        of_maps: Mapping[str, Callable[[VesselMap], float]] = OF_MAPS,
+    ):
         self._sampler = sampler
         self._order_seed = order_seed
         self._wish = wish
         self._limits = limits
+        self._of_maps = of_maps
         self._searches: list[_Search] = []  # those that have no map now
         self._maps: deque[tuple[_Search, VesselMap, dict[str, float]]] = deque()
         self._chosen: dict[int, Chosen] = {}
@@ -113,7 +124,7 @@ class Selection:
         ):
             if search not in self._searches:
                 continue  # an earlier candidate of this batch was good
-            values, failed = judge(drawn, OF_MAPS, self._limits)
+            values, failed = judge(drawn, self._of_maps, self._limits)
             if failed:
                 search.reject(failed, values[failed], self._limits)
             else:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("app", "worker", "models", "bench", "tests")
+ROOMS = ("app", "worker", "models", "bench", "examples", "tests")
 
 
 def test_rooms_import_only_what_they_may():

@@ -3,7 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from app.archive.knobs import limits_of
 from app.archive.segment import Entry, PairRecord
 from app.storage import Storage
 from app.uploads.pictures import read_entry, read_record
+from models.likeness import KnownMaps
+from models.quality import OF_MAPS
 from models.sampling import PairSampler, Wish, pair_seed
 from models.selection import Chosen, Selection
 
@@ -30,7 +32,30 @@ def draw_pairs(
     wish = Wish(style_seed=order.get("style_seed"), eye=order.get("eye"))
     if order.get("maps"):
         return _render_maps(sampler, order, indices, wish, storage)
-    return Selection(sampler, order["seed"], wish, limits_of(order)).pairs(indices)
+    of_maps = dict(OF_MAPS)
+    if order.get("not_like"):
+        of_maps["likeness"] = _known_maps(sampler, order["not_like"], storage).likeness
+    return Selection(sampler, order["seed"], wish, limits_of(order), of_maps).pairs(indices)
+
+
+def _known_maps(sampler: PairSampler, maps: Mapping[str, Any], storage: Storage) -> KnownMaps:
+    """The maps that the order keeps away from, as they would be drawn."""
+    read = (_read_map(storage, maps["upload"], number) for number in range(maps["count"]))
+    return KnownMaps([sampler.place_map(0, label, mask) for _, label, mask in read])
+
+
+def _read_map(
+    storage: Storage, upload_id: str, number: int
+) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Name, label and mask, if it has one, of a map of an upload."""
+    record = read_record(storage, upload_id, number)
+
+    def decode(entry: Entry) -> NDArray[np.uint8]:
+        png = read_entry(storage, upload_id, entry)
+        return np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]))
+
+    mask = None if record.mask is None else decode(record.mask)
+    return record.file, decode(record.label), mask
 
 
 def _render_maps(
@@ -38,16 +63,7 @@ def _render_maps(
 ) -> Iterator[list[Chosen]]:
     """Pair i photographs map i, from the first again behind the last."""
     maps = order["maps"]
-
-    def decode(entry: Entry) -> NDArray[np.uint8]:
-        png = read_entry(storage, maps["upload"], entry)
-        return np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]))
-
-    @lru_cache(MAPS_KEPT)
-    def read(number: int) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8] | None]:
-        record = read_record(storage, maps["upload"], number)
-        mask = None if record.mask is None else decode(record.mask)
-        return record.file, decode(record.label), mask
+    read = lru_cache(MAPS_KEPT)(partial(_read_map, storage, maps["upload"]))
 
     for first in range(indices.start, indices.stop, sampler.batch_size):
         batch = range(first, min(first + sampler.batch_size, indices.stop))

@@ -14,6 +14,7 @@ from models.pairs import PairError
 from models.selection import LimitsNotMet
 from models.training.checkpoint import CheckpointError
 from models.training.transfer import TransferError
+from worker.evaluation.data import CannotEvaluate
 from worker.model_cache import ModelUnavailable
 
 BUG = "The worker ran into an error of its own; its log has the details. Tell those who run the service."
@@ -51,6 +52,8 @@ def explain(error: Exception) -> Failure:
                 "parts_missing",
                 f"Parts of the data set are missing: {error}. Order again with the same seed.",
             )
+        case CannotEvaluate():
+            return Failure("cannot_evaluate", f"The evaluation cannot go on: {error}.", final=True)
         case TransferError() | PairError():
             return Failure("cannot_train", f"The run cannot go on: {error}.", final=True)
         case PackageError():

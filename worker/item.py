@@ -18,6 +18,7 @@ from app.uploads.pictures import zip_key
 from models.devices import keep_freed_memory
 from worker.check.upload import check_upload
 from worker.engine import run_shard
+from worker.evaluation.evaluator import Evaluator
 from worker.failures import explain
 from worker.heartbeat import Heartbeat, Interrupted
 from worker.model_cache import Packages, SamplerCache
@@ -47,6 +48,7 @@ class Worker:
         self._packages = Packages(settings, db, storage)
         self._samplers = SamplerCache(self._packages, settings.device)
         self._trainer = Trainer(settings, db, storage, self._packages)
+        self._evaluator = Evaluator(settings, db, storage, self._packages, self._samplers)
 
     def work(self, role: Role = Role.GENERATE) -> bool:
         """Claims the next item of the role and does it. Returns whether there was one.
@@ -86,6 +88,10 @@ class Worker:
     def _run(self, claim: Claim, report: Callable[..., None]) -> dict[str, Any]:
         if claim.kind == ItemKind.SLICE:
             return self._trainer.run(claim, report)
+        if claim.kind == ItemKind.STEP:
+            return self._evaluator.take_step(claim, report)
+        if claim.kind == ItemKind.REPORT:
+            return self._evaluator.write_report(claim, report)
         if claim.kind == ItemKind.CHECK:
             return check_upload(claim, self._storage, report)
         model = claim.request["model"]
@@ -116,6 +122,8 @@ class Worker:
                 return
             if claim.kind == ItemKind.SLICE:
                 self._trainer.take_back(claim)
+            if claim.kind in (ItemKind.STEP, ItemKind.REPORT):
+                self._evaluator.take_back(claim)
             for volume in job.volumes or []:
                 shards = claim.plan.shards_of_volume(volume["number"])
                 discard_segments(self._storage, job.id, shards)

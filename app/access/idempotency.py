@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, WithJsonSchema
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from app.access.caller import Caller
 from app.deps import Services
@@ -42,13 +44,42 @@ IdempotencyKey = Annotated[
 ]
 
 
-def digest_of(order: BaseModel) -> str:
+def place_once(
+    services: Services,
+    caller: Caller,
+    order: BaseModel,
+    key: str | None,
+    place: Callable[[Idempotency | None], str],
+) -> str:
+    """The id of the job that ``place`` stores for the order.
+
+    With a key (a plain one) that the same owner placed an equal order with, nothing is placed, and the
+    id is that order's.
+
+    Raises:
+        ProblemError: the key was used for another order, or what ``place`` raises.
+    """
+    if key is None:
+        return place(None)
+    idempotency = Idempotency(key, _digest_of(order))
+    if first := _job_of(services, caller, idempotency):
+        return first
+    try:
+        return place(idempotency)
+    except (IntegrityError, ProblemError):
+        # The same order may have come twice at once, and the other one was first.
+        if first := _job_of(services, caller, idempotency):
+            return first
+        raise
+
+
+def _digest_of(order: BaseModel) -> str:
     """SHA-256 of what was sent, however its JSON was written."""
     sent = json.dumps(order.model_dump(mode="json", exclude_unset=True), sort_keys=True)
     return hashlib.sha256(sent.encode()).hexdigest()
 
 
-def job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str | None:
+def _job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str | None:
     """The job that the caller's owner ordered with this key, if any.
 
     Raises:

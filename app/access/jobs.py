@@ -1,12 +1,14 @@
 """The jobs that a caller may see, one kind at a time."""
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.errors import invalid_parameter, not_found
+from app.errors import ProblemError, invalid_parameter, not_found
 from app.jobs.tables import Job, JobKind, JobStatus
+from app.jobs.uses import in_use
 from app.pages import LONGEST_PAGE
+from app.problems import IN_USE
 
 
 def find_job(session: Session, kind: JobKind, job_id: str, caller: Caller) -> Job | None:
@@ -38,10 +40,11 @@ def list_jobs(
     status: JobStatus | None,
     after: str | None,
     limit: int,
+    *only: ColumnElement[bool],
 ) -> tuple[list[Job], bool]:
     """A page of the caller's jobs of one kind, the newest first, and whether there are more.
 
-    A ``limit`` of more than a page may have is reduced.
+    A ``limit`` of more than a page may have is reduced. ``only`` are further conditions.
 
     Raises:
         ProblemError: there is no job ``after`` which the page could begin.
@@ -49,7 +52,7 @@ def list_jobs(
     limit = min(limit, LONGEST_PAGE)
     newest_first = (
         select(Job)
-        .where(Job.kind == kind, Job.deleted_at.is_(None))
+        .where(Job.kind == kind, Job.deleted_at.is_(None), *only)
         .order_by(Job.created_at.desc(), Job.id.desc())
         .limit(limit + 1)
     )
@@ -65,3 +68,13 @@ def list_jobs(
         newest_first = newest_first.where(tuple_(Job.created_at, Job.id) < place)
     jobs = list(session.scalars(newest_first))
     return jobs[:limit], len(jobs) > limit
+
+
+def refuse_use(session: Session, job_id: str) -> None:
+    """Refuse to delete what a job that has not ended needs; to be called in the deleting transaction.
+
+    Raises:
+        ProblemError: there is such a job.
+    """
+    if session.scalar(select(Job.id).where(Job.id == job_id, in_use())):
+        raise ProblemError(IN_USE, f"A job that has not ended needs {job_id}.")

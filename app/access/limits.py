@@ -35,7 +35,8 @@ def count_request(services: Services, caller: Caller) -> None:
         if left < 1:
             raise ProblemError(
                 RATE_LIMIT_EXCEEDED,
-                f"{most} orders, uploads, training runs, quotes and contact sheets a minute are allowed.",
+                f"{most} orders, uploads, training runs, evaluations, quotes and contact sheets a "
+                "minute are allowed.",
                 headers={"Retry-After": str(ceil((1 - left) / per_second))},
                 limit="requests_per_minute",
                 allowed=most,

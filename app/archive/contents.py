@@ -36,6 +36,7 @@ ORDERED = (
     "vessel_share",
     "minimum_quality",
     "maps",
+    "not_like",
 )
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -105,9 +106,10 @@ def manifest_head(
 def _shown(order: Mapping[str, Any]) -> dict[str, Any]:
     """What the manifest says of the order: what makes it, and not what a job made of it."""
     shown = {name: order[name] for name in ORDERED if order.get(name) is not None}
-    if maps := shown.get("maps"):
-        # The same maps may be uploaded again, under another id.
-        shown["maps"] = {name: maps[name] for name in ("count", "sha256")}
+    for field in ("maps", "not_like"):
+        if maps := shown.get(field):
+            # The same maps may be uploaded again, under another id.
+            shown[field] = {name: value for name, value in maps.items() if name != "upload"}
     return shown
 
 

@@ -7,6 +7,8 @@ from typing import Any
 MEASURES = {
     "vessel_share": "vessel pixels per pixel of the field of view",
     "connected": "share of the vessel pixels in the largest connected piece",
+    "likeness": "overlap (F1) with the nearest map that the order keeps away from, however it is turned, "
+    "mirrored or shifted",
     "contrast": "grey levels of 255 by which vessels are darker than their rim, in the green channel",
 }
 
@@ -16,7 +18,10 @@ def limits_of(order: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     shares = order.get("vessel_share")
     limits = {"vessel_share": (shares.get("min", 0.0), shares.get("max", 1.0))} if shares else {}
     quality = order.get("minimum_quality") or {}
-    return limits | {name: (quality[name], inf) for name in MEASURES if name in quality}
+    limits |= {name: (quality[name], inf) for name in MEASURES if name in quality}
+    if avoided := order.get("not_like"):
+        limits["likeness"] = (0.0, avoided["overlap"])
+    return limits
 
 
 def knob_rows(order: Mapping[str, Any]) -> str:
@@ -28,6 +33,8 @@ def knob_rows(order: Mapping[str, Any]) -> str:
         rows += f"| Eye | {order['eye']} |\n"
     if maps := order.get("maps"):
         rows += f"| Vessel maps | {maps['count']} given ones; metadata has each pair's `map` |\n"
+    if avoided := order.get("not_like"):
+        rows += f"| Kept away from | {avoided['count']} maps of an upload |\n"
     return rows
 
 

@@ -76,6 +76,8 @@ def _shares_within(request: Mapping[str, Any], model: RegisteredModel) -> dict[s
 
 def _usual(measure: str, model: RegisteredModel) -> NormalDist | None:
     """How the measure is distributed over what the model draws, if its metrics have it."""
+    if measure not in METRICS:
+        return None
     group, name = METRICS[measure]
     try:
         found = model.manifest.metrics[group][name]

@@ -15,18 +15,19 @@ from app.access.limits import count_request
 from app.archive.formats import IMAGE_FORMATS, PNG
 from app.archive.layout import of_volume
 from app.archive.pairs import Which
-from app.datasets import pictures, service
-from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, Quote
-from app.datasets.views import retry_after, show
+from app.datasets import pairs, pictures, service
+from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, PairList, Quote
+from app.datasets.views import show
 from app.deps import Services, ServicesDep, require_json
 from app.download import DOWNLOAD_CONDITIONS, send_object, zip_responses
 from app.errors import expired
-from app.jobs.tables import ENDED, JobKind, JobStatus
+from app.jobs.tables import JobKind, JobStatus
 from app.openapi import Responses, header, problems
 from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
     EXPIRED,
     IDEMPOTENCY_KEY_SPENT,
+    IN_USE,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
     MALFORMED_REQUEST,
@@ -49,6 +50,7 @@ from app.watching import (
     Stream,
     answer,
     follow,
+    look_at,
     open_stream,
 )
 
@@ -119,7 +121,7 @@ def create_dataset(
         quote = service.quote(services, caller, order)
         return JSONResponse(quote.model_dump(mode="json"))
     dataset = _show(services, caller, service.place_order(services, caller, order, idempotency_key))
-    return _answer(dataset, 202, {"Location": dataset.links.self})
+    return answer(dataset, 202, {"Location": dataset.links.self})
 
 
 @router.get(
@@ -157,7 +159,7 @@ def get_dataset(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The state of the job, its progress, and what will become of it."""
-    return _answer(_show(services, caller, dataset_id), 200, if_none_match=if_none_match)
+    return answer(_show(services, caller, dataset_id), 200, if_none_match=if_none_match)
 
 
 async def _open_stream(
@@ -236,6 +238,26 @@ def download_dataset(
 
 
 @router.get(
+    "/{dataset_id}/pairs",
+    summary="List the finished pairs",
+    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST),
+)
+def list_pairs(
+    services: ServicesDep,
+    caller: Reader,
+    dataset_id: DatasetId,
+    first: Annotated[int, Query(ge=0, description="Index of the first pair asked for.")] = 0,
+    limit: Annotated[
+        int,
+        Query(ge=1, description=f"Pairs asked for; more than {pairs.MOST_PAIRS} is reduced."),
+    ] = FIRST_PAGE,
+) -> PairList:
+    """Seed, split, measured values and pictures of each; there while the job still runs."""
+    limit = min(limit, pairs.MOST_PAIRS)
+    return pairs.list_pairs(services, caller, dataset_id, first, limit)
+
+
+@router.get(
     "/{dataset_id}/pairs/{index}/{picture}",
     summary="See one picture",
     response_class=Response,
@@ -281,17 +303,20 @@ def cancel_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId)
     In a state that cannot be cancelled, nothing changes and the answer is the same.
     """
     service.cancel_dataset(services, caller, dataset_id)
-    return _answer(_show(services, caller, dataset_id), 200)
+    return answer(_show(services, caller, dataset_id), 200)
 
 
 @router.delete(
     "/{dataset_id}",
     status_code=204,
     summary="Delete a data set",
-    responses=problems(NOT_FOUND, INVALID_REQUEST),
+    responses=problems(NOT_FOUND, IN_USE, INVALID_REQUEST),
 )
 def delete_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId) -> None:
-    """Remove the data set and its files; a job that has not ended is cancelled."""
+    """Remove the data set and its files; a job that has not ended is cancelled.
+
+    Not while an evaluation looks at it.
+    """
     service.delete_dataset(services, caller, dataset_id)
 
 
@@ -310,13 +335,4 @@ def _look_at(services: Services, caller: Caller, dataset_id: str) -> Look:
     dataset = _show(services, caller, dataset_id)
     if dataset.status == JobStatus.EXPIRED:
         raise expired(f"data set {dataset_id}")
-    return Look(dataset.model_dump_json(), ended=dataset.status in ENDED)
-
-
-def _answer(
-    dataset: Dataset,
-    status: int,
-    headers: dict[str, str] | None = None,
-    if_none_match: str | None = None,
-) -> Response:
-    return answer(dataset, status, retry_after(dataset), headers, if_none_match)
+    return look_at(dataset)

@@ -110,6 +110,27 @@ class GivenMaps(BaseModel):
     sha256: str = Field(description="Names the maps: the same if they are uploaded again.")
 
 
+class NotLike(BaseModel):
+    """Maps that no pair may be a copy of, such as those that the model was trained on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    upload: str = Field(max_length=40, description="Of maps, or of pairs, whose labels are taken.")
+    overlap: float = Field(
+        default=0.9,
+        ge=0.5,
+        le=1,
+        description="Largest overlap (F1) with any of them, turned, mirrored and shifted as it fits "
+        "best, that is taken.",
+    )
+
+
+class AvoidedMaps(GivenMaps):
+    """The maps of an upload that no pair is a copy of."""
+
+    overlap: float
+
+
 class DatasetOrder(BaseModel):
     """An order. Only ``count`` is required."""
 
@@ -183,6 +204,11 @@ class DatasetOrder(BaseModel):
         "map i, from the first again behind the last. All pairs of one map are in one split.",
         examples=["up_4fTqk0hXv1yJb2mZsW9a"],
     )
+    not_like: NotLike | None = Field(
+        default=None,
+        description="Only maps that are no copies of these; others are drawn again. Each map that is "
+        "drawn is compared with all of them, which takes longer.",
+    )
     deadline: Time | None = Field(
         default=None,
         description="If the job has not ended by then, it is cancelled; what is finished can be "
@@ -210,6 +236,7 @@ class DatasetRequest(BaseModel):
     vessel_share: VesselShare | None = None
     minimum_quality: MinimumQuality | None = None
     maps: GivenMaps | None = None
+    not_like: AvoidedMaps | None = None
 
 
 class Quote(BaseModel):
@@ -230,8 +257,8 @@ class Progress(BaseModel):
     generated: int
     packaged: int
     rejected: dict[str, int] | None = Field(
-        description="Of an order with limits (vessel_share, minimum_quality): candidates turned away "
-        "for finished pairs, by the measure they failed. Null of other orders, and of expired ones.",
+        description="Of an order with limits (vessel_share, minimum_quality, not_like): candidates "
+        "turned away for finished pairs, by the measure they failed. Null of other orders, and of expired ones.",
         examples=[{"vessel_share": 12, "contrast": 3}],
     )
 
@@ -338,3 +365,40 @@ class DatasetList(BaseModel):
 
     data: list[Dataset]
     has_more: bool = Field(description="Whether there are more: ask with after = the last id.")
+
+
+class PairLinks(BaseModel):
+    image: str = Field(description="The photograph, in the order's format.")
+    label: str = Field(description="The vessels, PNG.")
+    mask: str = Field(description="The field of view, PNG.")
+
+
+class Pair(BaseModel):
+    """What is known of a finished pair, as metadata.jsonl in the archive has it."""
+
+    index: int = Field(description="From 0.")
+    seed: str = Field(
+        description="Its own, drawn from the order's seed and its index. In digits, since it may be "
+        "larger than the numbers that every JSON reader keeps exact.",
+        examples=["4519082210498172653"],
+    )
+    split: str = Field(description="train, val or test.")
+    vessel_share: float = Field(description="Of the field of view, 0 to 1.")
+    quality: dict[str, float] | None = Field(
+        description="The measures that the order limits; null if it limits none.",
+        examples=[{"contrast": 6.1, "connected": 0.62}],
+    )
+    rejected: dict[str, int] | None = Field(
+        description="Candidates turned away before this pair, by the measure they failed; null if none."
+    )
+    map: str | None = Field(
+        description="Name of the given map that it shows; null if it was drawn."
+    )
+    links: PairLinks
+
+
+class PairList(BaseModel):
+    """Finished pairs by index. Those that are missing are still to be made."""
+
+    data: list[Pair]
+    has_more: bool = Field(description="Whether the data set has pairs after those asked for.")

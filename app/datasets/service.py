@@ -2,22 +2,22 @@
 
 import secrets
 from datetime import datetime
+from functools import partial
 from math import ceil
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.access.idempotency import digest_of, job_of
-from app.access.jobs import get_job
+from app.access.idempotency import place_once
+from app.access.jobs import get_job, refuse_use
 from app.archive.layout import TAR_PAIRS, layout_of
 from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.knobs import check_eye, check_limits, expected_slowdown
-from app.datasets.maps import given_maps, keep_maps
-from app.datasets.quotas import QuotaError, check_quotas, largest_order
+from app.datasets.maps import avoided_maps, given_maps, keep_maps
+from app.datasets.quotas import check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
 from app.errors import expired, invalid_field, invalid_parameter, not_found, not_ready
@@ -58,11 +58,12 @@ def place_order(
     Raises:
         ProblemError: the order cannot be placed, or the key was used for another one.
     """
-    idempotency = None
-    if key is not None:
-        idempotency = Idempotency(key, digest_of(order))
-        if first := job_of(services, caller, idempotency):
-            return first
+    return place_once(services, caller, order, key, partial(_place, services, caller, order))
+
+
+def _place(
+    services: Services, caller: Caller, order: DatasetOrder, idempotency: Idempotency | None
+) -> str:
     model, request = _resolve(services, caller, order)
     settings = services.settings
     shard_pairs = pairs_in_a_shard(
@@ -75,28 +76,24 @@ def place_order(
     def check(session: Session, now: datetime) -> None:
         check_quotas(session, services, caller, request.count, now)
         if request.maps is not None:
-            keep_maps(session, request.maps.upload, caller)
+            keep_maps(session, request.maps.upload, caller, "maps")
+        if request.not_like is not None:
+            keep_maps(session, request.not_like.upload, caller, "not_like/upload")
 
-    try:
-        job_id = create_job(
-            services.db,
-            request=request.model_dump(exclude_none=True),
-            package_digest=model.digest,
-            shard_pairs=shard_pairs,
-            owner=caller.owner,
-            max_attempts=settings.max_attempts,
-            retention_seconds=None if hours is None else hours * 3600,
-            idempotency=idempotency,
-            webhook_url=None if order.webhook is None else order.webhook.url,
-            deadline=order.deadline,
-            check=check,
-            clock=services.clock,
-        )
-    except (IntegrityError, QuotaError):
-        # The same order may have come twice at once, and the other one was first.
-        if idempotency and (first := job_of(services, caller, idempotency)):
-            return first
-        raise
+    job_id = create_job(
+        services.db,
+        request=request.model_dump(exclude_none=True),
+        package_digest=model.digest,
+        shard_pairs=shard_pairs,
+        owner=caller.owner,
+        max_attempts=settings.max_attempts,
+        retention_seconds=None if hours is None else hours * 3600,
+        idempotency=idempotency,
+        webhook_url=None if order.webhook is None else order.webhook.url,
+        deadline=order.deadline,
+        check=check,
+        clock=services.clock,
+    )
     send_hints(settings, Plan.of(request.model_dump(), shard_pairs).shards)
     return job_id
 
@@ -137,11 +134,11 @@ def delete_dataset(services: Services, caller: Caller, job_id: str) -> None:
     """Delete the data set; one that is deleted already stays so.
 
     Raises:
-        ProblemError: there never was such a data set.
+        ProblemError: there never was such a data set, or an evaluation that has not ended needs it.
     """
     with services.db.read() as session:
         get_job(session, JobKind.DATASET, job_id, caller, deleted=True)
-    request_delete(services.db, job_id)
+    request_delete(services.db, job_id, check=partial(refuse_use, job_id=job_id))
 
 
 def refuse_expired(job: Job) -> None:
@@ -208,6 +205,7 @@ def _resolve(
         vessel_share=order.vessel_share,
         minimum_quality=order.minimum_quality,
         maps=given_maps(services, caller, order),
+        not_like=avoided_maps(services, caller, order),
     )
     check_limits(request.model_dump(exclude_none=True), model)
     return model, request

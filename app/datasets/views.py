@@ -24,7 +24,7 @@ from app.datasets.schemas import (
     WebhookReport,
 )
 from app.jobs.schemas import JobError, Timestamps
-from app.jobs.tables import ACTIVE, ENDED, Delivery, DeliveryState, ItemKind, Job, JobStatus
+from app.jobs.tables import ACTIVE, Delivery, DeliveryState, ItemKind, Job, JobStatus
 from app.registry.service import Registry
 
 
@@ -70,13 +70,6 @@ def show(session: Session, registry: Registry, jobs: Sequence[Job]) -> list[Data
 def _finished(job: Job, kind: ItemKind, done: Mapping[tuple[str, str], int]) -> int:
     """Pairs. An expired job has no items left to ask."""
     return job.count if job.succeeded_at is not None else done.get((job.id, kind), 0)
-
-
-def retry_after(dataset: Dataset) -> int | None:
-    """Seconds after which a look at an unfinished job is worth while: more for long jobs."""
-    if dataset.status in ENDED:
-        return None
-    return max(1, min(10, round((dataset.estimate.seconds_left or 0) / 60)))
 
 
 def _rates(job: Job) -> Rates | None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app.archive.plan import Plan
 from app.clock import Clock, utc_now
 from app.database import Database
+from app.jobs.evaluations import record, step_names
 from app.jobs.rates import add_stages, record_rate
 from app.jobs.runs import advance
 from app.jobs.states import end_lease, is_wanted, lock_job, settle
@@ -31,7 +32,7 @@ class Claim:
 
     item_id: int
     job_id: str
-    kind: str  # "shard", "pack", "check" or "slice"
+    kind: str  # "shard", "pack", "check", "slice", "step" or "report"
     ordinal: int  # place among the job's items
     first: int  # index of its first pair
     count: int  # number of pairs
@@ -163,8 +164,9 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
     ``result`` of a shard: ``segment_key, index_key, bytes, seconds, stage_seconds, environment`` and,
     if the order has limits, ``rejected``; of a packing: ``number, key, pairs, bytes,
     manifest_sha256`` of its volume; of a check: ``count, index_sha256``, and ``error``, which fails
-    the job, or None; of a slice: see :mod:`app.jobs.runs`. Returns False, and changes nothing, if the
-    lease is no longer the claim's.
+    the job, or None; of a slice: see :mod:`app.jobs.runs`; of a step and a report: see
+    :mod:`app.jobs.evaluations`. Returns False, and changes nothing, if the lease is no longer the
+    claim's.
     """
     with db.write() as session:
         job = lock_job(session, claim.job_id)
@@ -187,6 +189,8 @@ def complete(db: Database, claim: Claim, result: dict[str, Any], clock: Clock = 
             record_usage(session, job.owner, now.date(), item.count, result["seconds"])
         elif item.kind == ItemKind.SLICE:
             advance(session, job, item, now)
+        elif item.kind in (ItemKind.STEP, ItemKind.REPORT):
+            record(session, job, item, now)
         elif item.kind == ItemKind.CHECK and is_wanted(job, item.kind):
             job.count = result["count"]
             job.index_sha256 = result["index_sha256"]
@@ -250,13 +254,13 @@ def note_failure(
         end_lease(item, ItemState.READY)
     else:
         end_lease(item, ItemState.FAILED)
-        job.error = {**error, "detail": f"{_what_failed(item)} {error['detail']}"}
+        job.error = {**error, "detail": f"{_what_failed(job, item)} {error['detail']}"}
         if job.status in ACTIVE:
             job.enter(JobStatus.FAILED, now)
     settle(session, job, now)
 
 
-def _what_failed(item: Item) -> str:
+def _what_failed(job: Job, item: Item) -> str:
     """Which part of the order an item stands for, and how often it was tried."""
     first, last = item.first, item.first + item.count - 1
     if item.kind == ItemKind.PACK:
@@ -265,6 +269,10 @@ def _what_failed(item: Item) -> str:
         part = "The upload could not be checked"
     elif item.kind == ItemKind.SLICE:
         part = "The training could not go on"
+    elif item.kind == ItemKind.STEP:
+        part = f"The step {step_names(job.request)[item.ordinal]!r} could not be taken"
+    elif item.kind == ItemKind.REPORT:
+        part = "The report could not be written"
     elif first == last:
         part = f"Pair {first} could not be made"
     else:

@@ -25,6 +25,18 @@ class JobError(BaseModel):
     detail: str
 
 
+class QueueEstimate(BaseModel):
+    """Of a job that waits for the workers that train, with those before it."""
+
+    seconds_left: float | None = Field(
+        description="Of work, until the job ends, that of the jobs before it included; null while the "
+        "pace of one of them is not known."
+    )
+    queue_position: int | None = Field(
+        description="1 for the next to begin; null once it has begun."
+    )
+
+
 class Timestamps(BaseModel):
     """When the job entered each state, null if it has not."""
 

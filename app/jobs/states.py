@@ -5,7 +5,17 @@ from datetime import datetime
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session, aliased
 
-from app.jobs.tables import ACTIVE, OPEN, Item, ItemKind, ItemState, Job, JobStatus
+from app.jobs.tables import (
+    ACTIVE,
+    JOINERS,
+    OPEN,
+    PIECES,
+    Item,
+    ItemKind,
+    ItemState,
+    Job,
+    JobStatus,
+)
 
 
 def find_job(session: Session, job_id: str) -> Job | None:
@@ -47,29 +57,30 @@ def cancel(session: Session, job: Job, now: datetime) -> None:
 def settle(session: Session, job: Job, now: datetime) -> None:
     """Draw the consequences of a change for the rest of the job.
 
-    The last finished shard makes the packing ready, and the last packed volume ends the job. A job
-    that has ended, or is about to, drops what no worker has begun. A cancelling one packs the
+    The last finished shard makes the packing ready, and the last packed volume ends the job; likewise
+    the steps of an evaluation and its report. A job that has ended, or is about to, drops what no
+    worker has begun. A cancelling one packs the
     volumes that have a shard which is done, as soon as no item is leased any more, and is then
     cancelled; at once if there are none.
     """
     of_job = Item.job_id == job.id
-    shards = Item.kind == ItemKind.SHARD
+    pieces = Item.kind.in_(PIECES)
     unbegun = (of_job, Item.state.in_((ItemState.WAITING, ItemState.READY)))
     if job.status == JobStatus.RUNNING:
-        if not session.scalar(select(exists().where(of_job, shards, Item.state.in_(OPEN)))):
-            packing = session.scalars(
+        if not session.scalar(select(exists().where(of_job, pieces, Item.state.in_(OPEN)))):
+            joining = session.scalars(
                 update(Item)
-                .where(of_job, Item.kind == ItemKind.PACK, Item.state == ItemState.WAITING)
+                .where(of_job, Item.kind.in_(JOINERS), Item.state == ItemState.WAITING)
                 .values(state=ItemState.READY)
                 .returning(Item.id)
             )
-            if packing.all():
+            if joining.all():
                 job.enter(JobStatus.PACKAGING, now)
     elif job.status == JobStatus.PACKAGING:
         if not session.scalar(select(exists().where(of_job, Item.state.in_(OPEN)))):
             job.enter(JobStatus.SUCCEEDED, now)
     elif job.status == JobStatus.CANCELLING:
-        session.execute(update(Item).where(*unbegun, shards).values(state=ItemState.DROPPED))
+        session.execute(update(Item).where(*unbegun, pieces).values(state=ItemState.DROPPED))
         if session.scalar(select(exists().where(of_job, Item.state == ItemState.LEASED))):
             return
         if is_wanted(job, ItemKind.PACK):

@@ -39,11 +39,17 @@ class JobKind(StrEnum):
     DATASET = "dataset"
     UPLOAD = "upload"
     TRAINING = "training"
+    EVALUATION = "evaluation"
 
     @property
     def noun(self) -> str:
         """What users know it as."""
-        return {"dataset": "data set", "upload": "upload", "training": "training run"}[self]
+        return {
+            "dataset": "data set",
+            "upload": "upload",
+            "training": "training run",
+            "evaluation": "evaluation",
+        }[self]
 
 
 class ItemKind(StrEnum):
@@ -51,6 +57,13 @@ class ItemKind(StrEnum):
     PACK = "pack"
     CHECK = "check"  # of an upload, its only item
     SLICE = "slice"  # of a training run: some minutes of it, or at last its packaging
+    STEP = "step"  # of an evaluation
+    REPORT = "report"  # of an evaluation, its last item
+
+
+# Of the jobs that are cut into pieces, which workers share: the pieces, and what waits for them all.
+PIECES = frozenset({ItemKind.SHARD, ItemKind.STEP})
+JOINERS = frozenset({ItemKind.PACK, ItemKind.REPORT})
 
 
 class Role(StrEnum):
@@ -63,7 +76,7 @@ class Role(StrEnum):
     def kinds(self) -> tuple[ItemKind, ...]:
         """The items that such a worker takes."""
         if self is Role.TRAIN:
-            return (ItemKind.SLICE,)
+            return (ItemKind.SLICE, ItemKind.STEP, ItemKind.REPORT)
         return (ItemKind.SHARD, ItemKind.PACK, ItemKind.CHECK)
 
 
@@ -86,7 +99,7 @@ class DeliveryState(StrEnum):
 
 
 class Job(Base):
-    """An order, an upload or a training run, and everything known about it."""
+    """An order, an upload, a training run or an evaluation, and everything known about it."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -107,7 +120,7 @@ class Job(Base):
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     package_digest: Mapped[str] = mapped_column(String(64))  # "" where no model is used
     # Pairs; of an upload, the maps or pairs found good, 0 until it is checked; of a training run,
-    # those that it learns from.
+    # those that it learns from; of an evaluation, all of its upload.
     count: Mapped[int]
     shard_pairs: Mapped[int]  # 0 where there are no shards
     max_attempts: Mapped[int]
@@ -200,14 +213,16 @@ class Item(Base):
     kind: Mapped[str] = mapped_column(String(20))
     ordinal: Mapped[int]
     first: Mapped[int]  # index of its first pair
-    count: Mapped[int]  # pairs; of a finished slice, the images it has trained on
+    # Pairs; of a finished slice, the images it has trained on; of an evaluation's step, hundredths.
+    count: Mapped[int]
     state: Mapped[str] = mapped_column(String(20))
     attempt: Mapped[int] = mapped_column(default=0)  # claims so far: the fence of the current one
     failures: Mapped[int] = mapped_column(default=0)
     worker_id: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     progress: Mapped[int] = mapped_column(default=0)  # of count, done in the current attempt
-    # What else the current attempt tells of itself; of a slice, where the training stands.
+    # What else the current attempt tells of itself; of a slice, where the training stands, of a step,
+    # how long it has taken so far.
     live: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -135,4 +135,4 @@ def delete_model(services: Services, caller: Caller, model_id: str) -> None:
     if model.folder is not None:
         raise ProblemError(SHIPPED_MODEL, f"{model_id} came with the service.")
     if not stored.delete_model(services.db, model, services.clock):
-        raise ProblemError(IN_USE, f"An order that has not ended uses {model_id}.")
+        raise ProblemError(IN_USE, f"A job that has not ended needs {model_id}.")

@@ -71,6 +71,7 @@ class ModelLinks(BaseModel):
     export: str = Field(description="The package as one zip.")
     card: str | None = Field(description="The model card, Markdown.")
     samples: str | None = Field(description="A sheet of sample pictures, PNG.")
+    evaluations: str = Field(description="Your evaluations of it, and of data sets it has made.")
 
 
 class Model(BaseModel):

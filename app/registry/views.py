@@ -33,6 +33,7 @@ def show(model: RegisteredModel, default: RegisteredModel | None) -> Model:
             export=f"{home}/export",
             card=f"{home}/card" if model.has(CARD) else None,
             samples=f"{home}/samples" if model.has(SAMPLES) else None,
+            evaluations=f"/evaluations?model={model.id}",
         ),
     )
 

@@ -13,7 +13,7 @@ from app.access.idempotency import IdempotencyKey
 from app.access.jobs import list_jobs
 from app.access.limits import count_request
 from app.deps import Services, ServicesDep, require_json
-from app.jobs.tables import ENDED, JobKind
+from app.jobs.tables import JobKind
 from app.openapi import Responses, header, problems
 from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
@@ -41,7 +41,7 @@ from app.training.schemas import (
     TrainingRun,
     TrainingRunList,
 )
-from app.training.views import retry_after, show
+from app.training.views import show
 from app.watching import (
     WATCH_HEADERS,
     IfNoneMatch,
@@ -50,6 +50,7 @@ from app.watching import (
     Stream,
     answer,
     follow,
+    look_at,
     open_stream,
 )
 
@@ -108,7 +109,7 @@ def create_training_run(
     count_request(services, caller)
     run_id = service.place_order(services, caller, order, idempotency_key)
     run = _show(services, caller, run_id)
-    return _answer(run, 202, {"Location": run.links.self})
+    return answer(run, 202, {"Location": run.links.self})
 
 
 @router.get("", summary="List training runs", responses=problems(INVALID_REQUEST))
@@ -139,7 +140,7 @@ def get_training_run(
     services: ServicesDep, caller: Reader, run_id: RunId, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The state of the run, how far it is, and what its networks' losses are."""
-    return _answer(_show(services, caller, run_id), 200, if_none_match=if_none_match)
+    return answer(_show(services, caller, run_id), 200, if_none_match=if_none_match)
 
 
 async def _open_stream(
@@ -254,7 +255,7 @@ def cancel_training_run(services: ServicesDep, caller: Writer, run_id: RunId) ->
     In a state that cannot be cancelled, nothing changes and the answer is the same.
     """
     service.cancel_run(services, caller, run_id)
-    return _answer(_show(services, caller, run_id), 200)
+    return answer(_show(services, caller, run_id), 200)
 
 
 @router.post(
@@ -273,7 +274,7 @@ def resume_training_run(
     """
     count_request(services, caller)
     service.continue_run(services, caller, run_id, order.budget)
-    return _answer(_show(services, caller, run_id), 200)
+    return answer(_show(services, caller, run_id), 200)
 
 
 @router.delete(
@@ -298,16 +299,7 @@ def _look_at(services: Services, caller: Caller, run_id: str) -> Look:
         job = service.find_run(session, run_id, caller)
         service.refuse_expired(job)
         (run,) = show(session, [job])
-    return Look(run.model_dump_json(by_alias=True), ended=run.status in ENDED)
-
-
-def _answer(
-    run: TrainingRun,
-    status: int,
-    headers: dict[str, str] | None = None,
-    if_none_match: str | None = None,
-) -> Response:
-    return answer(run, status, retry_after(run), headers, if_none_match)
+    return look_at(run)
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.jobs.schemas import JobError, Seed, Timestamps, whole
+from app.jobs.schemas import JobError, QueueEstimate, Seed, Timestamps, whole
 from app.jobs.tables import JobStatus
 from app.registry.schemas import Name
 from app.training.hyperparameters import HyperParameters
@@ -145,16 +145,6 @@ class RunProgress(BaseModel):
     metrics: dict[str, float] = Field(description="The last ones of the stage in hand.")
 
 
-class RunEstimate(BaseModel):
-    seconds_left: float | None = Field(
-        description="Of training, until the run ends, that of the runs before it included; null "
-        "while a stage's pace is not known."
-    )
-    queue_position: int | None = Field(
-        description="1 for the next to begin; null once it has begun."
-    )
-
-
 class RunLinks(BaseModel):
     self: str
     events: str = Field(description="Server-sent events: the run again, each time it changes.")
@@ -175,7 +165,7 @@ class TrainingRun(BaseModel):
     request: TrainingRequest
     pairs: int = Field(description="That it learns from.")
     progress: RunProgress
-    estimate: RunEstimate
+    estimate: QueueEstimate
     settings: dict[Stage, dict[str, float]] | None = Field(
         description="Every hyper-parameter; null until the first slice is done."
     )

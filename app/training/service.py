@@ -5,22 +5,21 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.access.idempotency import digest_of, job_of
-from app.access.jobs import find_job, get_job
+from app.access.idempotency import place_once
+from app.access.jobs import get_job
 from app.broker import send_hints
 from app.deps import Services
 from app.errors import ProblemError, expired, invalid_field, not_ready
 from app.jobs.orders import Idempotency, request_cancel, request_delete
 from app.jobs.runs import create_run, resume_run
-from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus, Role
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.training.schemas import Budget, TrainingOrder
 from app.training.views import RESUMABLE
+from app.uploads.service import find_pairs, keep_pairs
 
 DRAWN_SEEDS = 2**32  # short enough to be typed again
 FEWEST_PAIRS = 4
@@ -37,34 +36,29 @@ def place_order(
     Raises:
         ProblemError: the order cannot be placed, or the key was used for another one.
     """
-    idempotency = None
-    if key is not None:
-        idempotency = Idempotency(key, digest_of(order))
-        if first := job_of(services, caller, idempotency):
-            return first
+    return place_once(services, caller, order, key, partial(_place, services, caller, order))
+
+
+def _place(
+    services: Services, caller: Caller, order: TrainingOrder, idempotency: Idempotency | None
+) -> str:
     with services.db.read() as session:
-        upload = _find_upload(session, caller, order.upload)
+        upload = find_pairs(session, caller, order.upload, FEWEST_PAIRS)
         model = _find_model(session, services, caller, order)
     settings = services.settings
     hours = settings.retention_hours
-    try:
-        job_id = create_run(
-            services.db,
-            request=_resolve(order, model),
-            package_digest="" if model is None else model.digest,
-            pairs=upload.count,
-            check=partial(_lock_upload, caller, order.upload),
-            owner=caller.owner,
-            max_attempts=settings.max_attempts,
-            retention_seconds=None if hours is None else hours * 3600,
-            idempotency=idempotency,
-            clock=services.clock,
-        )
-    except IntegrityError:
-        # The same order may have come twice at once, and the other one was first.
-        if idempotency and (first := job_of(services, caller, idempotency)):
-            return first
-        raise
+    job_id = create_run(
+        services.db,
+        request=_resolve(order, model),
+        package_digest="" if model is None else model.digest,
+        pairs=upload.count,
+        check=lambda session, now: keep_pairs(session, caller, order.upload, FEWEST_PAIRS),
+        owner=caller.owner,
+        max_attempts=settings.max_attempts,
+        retention_seconds=None if hours is None else hours * 3600,
+        idempotency=idempotency,
+        clock=services.clock,
+    )
     send_hints(settings, 1, Role.TRAIN)
     return job_id
 
@@ -115,9 +109,9 @@ def continue_run(services: Services, caller: Caller, run_id: str, budget: Budget
     if job.status not in RESUMABLE:
         raise not_ready(job.status, f"There is nothing to go on with: the run is {job.status}.")
 
-    def check(session: Session, now: datetime) -> None:
+    def check(session: Session, _now: datetime) -> None:
         try:
-            _lock_upload(caller, job.request["upload"], session, now)
+            keep_pairs(session, caller, job.request["upload"], FEWEST_PAIRS)
         except ProblemError:
             raise not_ready(job.status, "The upload that the run learns from is gone.") from None
 
@@ -145,34 +139,6 @@ def _resolve(order: TrainingOrder, model: RegisteredModel | None) -> dict[str, A
         "seed": secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed,
         "settings": order.settings.model_dump(exclude_unset=True),
     }
-
-
-def _find_upload(session: Session, caller: Caller, upload_id: str) -> Job:
-    """The upload, if it can be trained on.
-
-    Raises:
-        ProblemError: it cannot; the problem names the field.
-    """
-    job = find_job(session, JobKind.UPLOAD, upload_id, caller)
-    if job is None or job.deleted_at is not None:
-        raise invalid_field("upload", f"There is no upload {upload_id!r}.")
-    if job.request["kind"] != "pairs":
-        raise invalid_field("upload", "It holds maps; training needs pairs.")
-    if job.status != JobStatus.SUCCEEDED:
-        raise invalid_field("upload", f"Its check must have succeeded; it is {job.status}.")
-    if job.count < FEWEST_PAIRS:
-        raise invalid_field("upload", f"It has {job.count} pairs; {FEWEST_PAIRS} are needed.")
-    return job
-
-
-def _lock_upload(caller: Caller, upload_id: str, session: Session, _now: datetime) -> None:
-    """Make sure that the upload is not deleted before the run is stored.
-
-    Raises:
-        ProblemError: it is gone.
-    """
-    lock_if_there(session, upload_id)
-    _find_upload(session, caller, upload_id)
 
 
 def _find_model(

@@ -7,12 +7,13 @@ with an upload that was interrupted.
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import IntegrityError
 
 from app.access.caller import Caller
-from app.access.idempotency import digest_of, job_of
+from app.access.idempotency import place_once
 from app.broker import send_hints
 from app.deps import Services
 from app.errors import ProblemError, expired, invalid_field, not_found, not_ready
@@ -71,11 +72,12 @@ def begin_upload(
     most = services.settings.max_parts_bytes
     if order.bytes > most:
         raise invalid_field("bytes", f"Input should be less than or equal to {most}")
-    idempotency = None
-    if key is not None:
-        idempotency = Idempotency(key, digest_of(order))
-        if first := job_of(services, caller, idempotency):
-            return first
+    return place_once(services, caller, order, key, partial(_begin, services, caller, order))
+
+
+def _begin(
+    services: Services, caller: Caller, order: PartsOrder, idempotency: Idempotency | None
+) -> str:
     upload_id, size = new_upload_id(), part_size(order.bytes)
     # The row needs the storage's name of it; if no row comes of it, the sweeper finds it by its age.
     upload = services.storage.begin_parts(zip_key(upload_id))
@@ -90,9 +92,6 @@ def begin_upload(
         )
     except IntegrityError:
         services.storage.delete_prefix(job_prefix(upload_id))
-        # The same upload may have been begun twice at once, and the other one was first.
-        if idempotency and (first := job_of(services, caller, idempotency)):
-            return first
         raise
     return upload_id
 

@@ -152,6 +152,6 @@ def get_upload_picture(
 def delete_upload(services: ServicesDep, caller: Writer, upload_id: UploadId) -> None:
     """Remove the upload and its pictures or parts; a check that has not ended is given up.
 
-    Not while a training run learns from it.
+    Not while a job that has not ended needs it.
     """
     service.delete_upload(services, caller, upload_id)

@@ -2,22 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, BinaryIO
 
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.access.jobs import get_job
+from app.access.jobs import find_job, get_job, refuse_use
 from app.broker import send_hints
 from app.deps import Services
-from app.errors import ProblemError, expired, not_found, not_ready
+from app.errors import expired, invalid_field, not_found, not_ready
 from app.jobs.orders import request_delete
+from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import Job, JobKind, JobStatus
 from app.jobs.uploads import create_upload, forget_upload, new_upload_id, start_check
-from app.jobs.uses import in_use
-from app.problems import IN_USE
 from app.storage import StorageKeyError, job_prefix
 from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
 from app.uploads.schemas import Contents, Report
@@ -101,22 +100,43 @@ def find_upload(session: Session, upload_id: str, caller: Caller) -> Job:
     return get_job(session, JobKind.UPLOAD, upload_id, caller)
 
 
+def find_pairs(session: Session, caller: Caller, upload_id: str, fewest: int) -> Job:
+    """The upload that an order names in its field ``upload``, with so many pairs at least.
+
+    Raises:
+        ProblemError: it cannot be used; the problem names the field.
+    """
+    job = find_job(session, JobKind.UPLOAD, upload_id, caller)
+    if job is None or job.deleted_at is not None:
+        raise invalid_field("upload", f"There is no upload {upload_id!r}.")
+    if job.request["kind"] != "pairs":
+        raise invalid_field("upload", "It holds maps; pairs are needed.")
+    if job.status != JobStatus.SUCCEEDED:
+        raise invalid_field("upload", f"Its check must have succeeded; it is {job.status}.")
+    if job.count < fewest:
+        raise invalid_field("upload", f"It has {job.count} pairs; {fewest} are needed.")
+    return job
+
+
+def keep_pairs(session: Session, caller: Caller, upload_id: str, fewest: int) -> None:
+    """Lock the upload until the transaction ends, in which a job is stored that needs it.
+
+    Raises:
+        ProblemError: it has gone in the meantime.
+    """
+    lock_if_there(session, upload_id)
+    find_pairs(session, caller, upload_id, fewest)
+
+
 def delete_upload(services: Services, caller: Caller, upload_id: str) -> None:
     """Delete the upload; one that is deleted already stays so.
 
     Raises:
         ProblemError: there never was such an upload, or a job that has not ended needs it.
     """
-
-    def refuse_use(session: Session) -> None:
-        if session.scalar(select(Job.id).where(Job.id == upload_id, in_use())):
-            raise ProblemError(
-                IN_USE, f"An order or training run that has not ended needs {upload_id}."
-            )
-
     with services.db.read() as session:
         get_job(session, JobKind.UPLOAD, upload_id, caller, deleted=True)
-    request_delete(services.db, upload_id, check=refuse_use)
+    request_delete(services.db, upload_id, check=partial(refuse_use, job_id=upload_id))
 
 
 def read_report(services: Services, upload_id: str) -> Report | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch.nn.functional as F
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from models.pairs import PairSet
 from models.sampling import VESSEL_FROM, Pair, PairSampler
 from models.seeds import pair_seed
+
+Member = TypeVar("Member")
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,27 @@ def real_pairs(pairs: PairSet, size: int) -> PairArrays:
     )
 
 
-def drawn_pairs(sampler: PairSampler, count: int, seed: int) -> PairArrays:
-    """The first ``count`` pairs of the order with this seed."""
+def drawn_pairs(
+    sampler: PairSampler, count: int, seed: int, report: Callable[[], None] = lambda: None
+) -> PairArrays:
+    """The first ``count`` pairs of the order with this seed.
+
+    ``report`` is called between batches, and may raise to stop the work.
+    """
     seeds = [pair_seed(seed, i) for i in range(count)]
-    batches = (seeds[i : i + sampler.batch_size] for i in range(0, count, sampler.batch_size))
-    return _stack(pair for batch in batches for pair in sampler.sample(batch))
+    return _stack(_in_batches(sampler.sample, seeds, sampler.batch_size, report))
 
 
-def rendered_pairs(sampler: PairSampler, real: PairArrays, count: int, seed: int) -> PairArrays:
+def rendered_pairs(
+    sampler: PairSampler,
+    real: PairArrays,
+    count: int,
+    seed: int,
+    report: Callable[[], None] = lambda: None,
+) -> PairArrays:
     """``count`` photographs of the real labels in turn, each in a style of its own.
+
+    ``report`` is called between batches, and may raise to stop the work.
 
     Raises:
         ValueError: if the size is not the sampler's.
@@ -99,8 +113,18 @@ def rendered_pairs(sampler: PairSampler, real: PairArrays, count: int, seed: int
         )
         for i in range(count)
     ]
-    batches = (maps[i : i + sampler.batch_size] for i in range(0, count, sampler.batch_size))
-    return _stack(pair for batch in batches for pair in sampler.render(batch))
+    return _stack(_in_batches(sampler.render, maps, sampler.batch_size, report))
+
+
+def _in_batches(
+    make: Callable[[list[Member]], list[Pair]],
+    members: list[Member],
+    batch_size: int,
+    report: Callable[[], None],
+) -> Iterator[Pair]:
+    for start in range(0, len(members), batch_size):
+        yield from make(members[start : start + batch_size])
+        report()
 
 
 def _stack(pairs: Iterator[Pair]) -> PairArrays:

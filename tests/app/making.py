@@ -13,6 +13,7 @@ from app.archive.layout import index_key, segment_key
 from app.archive.pack import discard_segments, pack
 from app.archive.shard import ShardWriter
 from app.deps import Services
+from app.jobs.evaluations import step_prefix
 from app.jobs.leases import Claim, claim_next, complete, finished_shards
 from app.jobs.runs import slice_prefix
 from tests.app.packages import manifest
@@ -20,6 +21,13 @@ from worker.check.upload import check_upload
 
 ENVIRONMENT = {"torch": "2.13.0", "device": "cpu"}
 STAGE_SECONDS = {"generate": 0.4, "encode": 0.1, "upload": 0.02}  # of a shard
+SUMMARY = {
+    "f1": {"real": 0.8, "synthetic": 0.75},
+    "synthetic_to_real": 0.9375,
+    "kid": None,
+    "copies": 0,
+    "nearer_to_training": 0.55,
+}
 KINDS = ("image", "label", "mask")
 
 
@@ -51,6 +59,10 @@ def make(services: Services, claim: Claim) -> dict[str, Any]:
         return _make_shard(services, claim)
     if claim.kind == "slice":
         return make_slice(services, claim)
+    if claim.kind == "step":
+        return make_step(claim)
+    if claim.kind == "report":
+        return make_report(services, claim)
     archive = pack(
         services.storage,
         claim.job_id,
@@ -104,6 +116,27 @@ def make_slice(services: Services, claim: Claim, **changes: Any) -> dict[str, An
         "model": None,
         **changes,
     }
+
+
+def make_step(claim: Claim) -> dict[str, Any]:
+    """A step of 20 seconds, 15 of them without what came before."""
+    return {
+        "seconds": 20.0,
+        "step_seconds": 15.0,
+        "values": f"{step_prefix(claim.job_id, claim.ordinal, claim.attempt)}values.json",
+        "pictures": {},
+        "environment": ENVIRONMENT,
+    }
+
+
+def make_report(services: Services, claim: Claim) -> dict[str, Any]:
+    prefix = step_prefix(claim.job_id, claim.ordinal, claim.attempt)
+    files = {"report.json": b'{"facts": {}}', "report.html": b"<h1>F1"}
+    for name, data in files.items():
+        with services.storage.write(prefix + name) as file:
+            file.write(data)
+    keys = {"report": f"{prefix}report.json", "page": f"{prefix}report.html"}
+    return {**keys, "summary": SUMMARY, "seconds": 2.0}
 
 
 def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:

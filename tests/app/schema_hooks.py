@@ -10,7 +10,8 @@ from app.problems import BAD_PACKAGE, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST, P
 # which models there are now, which resolutions the one has that the order names, that shares add up
 # to 1, that a range is not upside down nor a limit missing, what time it is, which URLs are public,
 # behind which data set a page can begin, which data set has several volumes, what is within a zip, which
-# uploads can be trained on, that a budget is one of two kinds and never shrinks, that one bound is
+# uploads can be trained on, which of their pairs there are, which data sets can be evaluated and how
+# many pairs they have, that a budget is one of two kinds and never shrinks, that one bound is
 # below another, and which parts an upload has.
 BEYOND_THE_SCHEMA = {
     "#/model",
@@ -25,6 +26,12 @@ BEYOND_THE_SCHEMA = {
     "volume",
     "#/upload",
     "#/from",
+    "#/dataset",
+    "#/not_like/upload",
+    "#/train",
+    "#/hold_out",
+    "#/pairs",
+    "#/only",
     "#/budget",
     "#/settings/vessel",
     "with",

@@ -1,4 +1,4 @@
-"""The API behind a real port."""
+"""The API behind a real port, and somebody who works for it."""
 
 import threading
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from app.deps import Services
+from tests.app.making import make_items
 from tests.waiting import wait_until
 
 
@@ -22,4 +24,22 @@ def serve(app: FastAPI) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def working(services: Services) -> Iterator[None]:
+    """Does what there is to do, in a thread, for as long as the block lasts."""
+    stopped = threading.Event()
+
+    def work() -> None:
+        while not stopped.wait(0.02):
+            make_items(services, most=1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
         thread.join()

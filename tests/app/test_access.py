@@ -24,6 +24,7 @@ EXAMPLES = {
     "picture": "image",
     "upload_id": "up_x",
     "run_id": "tr_x",
+    "evaluation_id": "ev_x",
     "model": "nose@1.0.0",
     "number": 0,
 }

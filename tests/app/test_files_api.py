@@ -64,6 +64,15 @@ def test_the_archive_is_linked_to(api: TestClient, archive: str) -> None:
 
 
 @linked
+def test_the_link_itself_can_be_had(api: TestClient, archive: str) -> None:
+    response = api.get(archive, headers={"Accept": "text/uri-list, application/zip"})
+    assert response.headers["content-type"].startswith("text/uri-list")
+    assert response.headers["cache-control"] == "no-store"
+    with urllib.request.urlopen(response.text.strip()) as answer:
+        assert zipfile.is_zipfile(io.BytesIO(answer.read()))
+
+
+@linked
 def test_head_is_answered_without_the_link(api: TestClient, archive: str) -> None:
     job = api.get(archive.removesuffix("/download")).json()
     head = api.head(archive, follow_redirects=False)
@@ -198,6 +207,26 @@ def test_pictures_before_and_after_packing(
             assert response.content == picture(index, kind)
             assert response.headers["content-type"] == "image/png"
             assert "immutable" in response.headers["cache-control"]
+
+
+def test_the_pairs_that_are_finished(api: TestClient, services: Services, order: Order) -> None:
+    limits = {"minimum_quality": {"contrast": 1}}
+    splits = {"train": 0.5, "val": 0.5, "test": 0.0}
+    home = f"/datasets/{order(10, resolution=64, splits=splits, **limits)}/pairs"
+    make_items(services, most=1)
+    page = api.get(home, params={"first": 2, "limit": 5}).json()
+    assert [pair["index"] for pair in page["data"]] == [2, 3]  # a shard has 4 pairs
+    assert page["has_more"]
+    make_items(services)  # packs too
+    page = api.get(home, params={"first": 3, "limit": 100}).json()
+    assert [pair["index"] for pair in page["data"]] == list(range(3, 10))
+    assert not page["has_more"]
+    pair = page["data"][0]
+    assert (pair["seed"], pair["vessel_share"], pair["map"]) == ("3", 0.5, None)
+    assert (pair["quality"], pair["rejected"]) == ({"contrast": 0.5}, {"contrast": 2})
+    assert {pair["split"] for pair in page["data"]} == {"train", "val"}
+    for kind in KINDS:
+        assert api.get(pair["links"][kind]).content == picture(3, kind)
 
 
 def test_a_picture_that_moves_into_the_archive_meanwhile_is_found(

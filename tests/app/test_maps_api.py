@@ -64,6 +64,32 @@ def test_an_upload_that_has_no_maps_is_refused(api: TestClient, services: Servic
     assert api.post("/datasets", json={"count": 1, "maps": waiting}).status_code == 202
 
 
+def test_an_order_names_maps_to_keep_away_from(
+    api: TestClient, services: Services, upload: str
+) -> None:
+    avoided = {"upload": upload, "overlap": 0.8}
+    job = api.post("/datasets", json={"count": 2, "not_like": avoided}).json()
+    shown = job["request"]["not_like"]
+    assert (shown["upload"], shown["overlap"], shown["count"]) == (upload, 0.8, 3)
+    problem(api.delete(f"/uploads/{upload}"), 409)
+    make_items(services)
+    assert api.get(job["links"]["self"]).json()["progress"]["rejected"] == {"likeness": 4}
+    stored = services.storage.read(archive_key(job["id"], None))
+    with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+        assert upload.encode() not in archive.read("manifest.json")
+        assert "0 to 0.8; 4 turned away" in archive.read("README.md").decode()
+    for fields, pointer in (
+        ({"not_like": {"upload": "up_never"}}, "#/not_like/upload"),
+        ({"not_like": avoided | {"overlap": 0.4}}, "#/not_like/overlap"),
+        ({"not_like": avoided, "maps": upload}, "#/not_like"),
+    ):
+        assert pointers(api.post("/datasets", json={"count": 1, **fields})) == [pointer]
+    with services.db.write() as session:
+        session.execute(update(Job).where(Job.id == upload).values(count=101))
+    response = api.post("/datasets", json={"count": 1, "not_like": avoided})
+    assert "101 maps; 100 at most" in response.json()["detail"]
+
+
 def test_an_upload_stays_while_an_order_needs_it(
     api: TestClient, services: Services, upload: str
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_model(api: TestClient, reference: str) -> None:
         "export": "/models/eye@1.0.0/export",
         "card": "/models/eye@1.0.0/card",
         "samples": None,
+        "evaluations": "/evaluations?model=eye@1.0.0",
     }
     assert "networks" not in model
 

@@ -97,6 +97,7 @@ def find_nothing(
         awaited = set_up_parts(api)
         spent_models = set_up_models(api)
         runs, spent_runs, trainable = set_up_runs(api, services)
+        evaluations, spent_evaluations = set_up_evaluations(api, services, *trainable)
     dictionaries = {
         "kept": kept,
         "spent": spent,
@@ -107,6 +108,8 @@ def find_nothing(
         "runs": runs,
         "spent_runs": spent_runs,
         "trainable": trainable,
+        "evaluations": evaluations,
+        "spent_evaluations": spent_evaluations,
     }
     ids = "".join(f"{name}.values = {json.dumps(ids)}\n" for name, ids in dictionaries.items())
     config = folder / "schemathesis.toml"
@@ -225,7 +228,7 @@ def set_up_runs(api: httpx2.Client, services: Services) -> tuple[list[str], list
     """Runs in hand, that have failed, waiting and deleted; others to end; and their upload."""
     response = api.post(
         "/uploads?kind=pairs",
-        content=pack(pairs(4)),
+        content=pack(pairs(8)),
         headers={"Content-Type": "application/zip"},
     )
     upload = response.json()["id"]
@@ -258,6 +261,45 @@ def set_up_runs(api: httpx2.Client, services: Services) -> tuple[list[str], list
     deleted = order()
     assert api.delete(f"/training-runs/{deleted}").status_code == 204
     return [*kept, deleted, order()], [*spent, order()], [upload]
+
+
+def set_up_evaluations(
+    api: httpx2.Client, services: Services, upload: str
+) -> tuple[list[str], list[str]]:
+    """Evaluations that have a report, have failed, are in hand, waiting and deleted; others to end."""
+
+    def order() -> str:
+        body = {"upload": upload, "model": "eye", "train": 4, "only": ["measures"]}
+        response = api.post("/evaluations", json=body)
+        assert response.status_code == 202, response.text
+        return response.json()["id"]
+
+    def lease() -> Claim:
+        kinds = [ItemKind.STEP, ItemKind.REPORT]
+        claim = claim_next(services.db, "a test", kinds, lease_seconds=3600)
+        assert claim is not None
+        return claim
+
+    def succeeded() -> str:
+        evaluation_id = order()
+        for claim in (lease() for _ in range(2)):
+            assert complete(services.db, claim, make(services, claim))
+        return evaluation_id
+
+    def failed() -> str:
+        evaluation_id = order()
+        fail(services.db, lease(), "out_of_memory", "The device has too little memory.")
+        return evaluation_id
+
+    def running() -> str:
+        evaluation_id = order()
+        lease()
+        return evaluation_id
+
+    kept, spent = ([succeeded(), failed(), running()] for _ in range(2))
+    deleted = order()
+    assert api.delete(f"/evaluations/{deleted}").status_code == 204
+    return [*kept, deleted, order()], [*spent, order()]
 
 
 def set_up_models(api: httpx2.Client) -> list[str]:

@@ -143,7 +143,7 @@ def test_only_good_pairs_can_be_trained_on(api: TestClient, services: Services) 
     data_set = api.post("/datasets", json={"count": 1}).json()["id"]
     for upload, words in (
         (few, "It has 3 pairs; 4 are needed."),
-        (bare, "It holds maps; training needs pairs."),
+        (bare, "It holds maps; pairs are needed."),
         (unchecked, "it is queued"),
         (deleted, "There is no upload"),
         (data_set, "There is no upload"),

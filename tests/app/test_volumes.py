@@ -199,9 +199,9 @@ def test_a_cancelled_job(api: TestClient, services: Services, order: Order) -> N
 def test_the_client_downloads_all(settings: Settings, tmp_path: Path) -> None:
     app = create_app(settings)
     with serve(app) as address, Client(address) as client:
-        job = client.order(10, resolution=64, volume_pairs=4)
+        job = client.datasets.order(10, resolution=64, volume_pairs=4)
         make_items(app.state.services)
-        paths = client.download(job["id"], tmp_path / "dataset.zip")
+        paths = job.download(tmp_path / "dataset.zip")
     assert [path.name for path in paths] == [f"dataset-00{n}.zip" for n in (1, 2, 3)]
     names = [name for path in paths for name in zipfile.ZipFile(path).namelist()]
     assert sum(name.endswith(".png") for name in names) == 30

@@ -129,3 +129,16 @@ def test_candidates_have_seeds_of_their_own():
     assert len(seeds) == 12**3
     assert candidate_seed(7, 3, 0) == pair_seed(7, 3)
     assert candidate_seed(0, 0, 1) == 3305120867956206962  # as for pair_seed
+
+
+def test_a_copy_of_a_known_map_is_drawn_again_and_no_other_pair_changes(sampler):
+    copy = pair_seed(SEED, 1)
+    measures = {"likeness": lambda drawn: 0.95 if drawn.seed == copy else 0.5}
+    search = Selection(sampler, SEED, NO_WISH, {"likeness": (0.0, 0.9)}, measures)
+    chosen = [each for batch in search.pairs(range(3)) for each in batch]
+    assert [each.pair.seed for each in chosen] == [
+        pair_seed(SEED, 0),
+        candidate_seed(SEED, 1, 1),
+        pair_seed(SEED, 2),
+    ]
+    assert [each.rejected for each in chosen] == [{}, {"likeness": 1}, {}]

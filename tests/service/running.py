@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from app.client import Client, Job
+from app.client import Client, Dataset
 from app.local_service import local_service
 from app.settings import Settings
 from tests.waiting import wait_until
@@ -64,26 +64,28 @@ class RunningService:
     def kill(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGKILL)
 
-    def finish(self, job: Job, **arguments: Any) -> Job:
-        return self.client.wait(job["id"], poll_seconds=0.05, timeout=120, **arguments)
+    def finish(self, job: Dataset, **arguments: Any) -> Dataset:
+        """The job when it has ended, whichever service it was ordered from."""
+        here = self.client.datasets.get(job["id"])
+        return here.wait(poll_seconds=0.05, timeout=240, check=False, **arguments)
 
-    def succeed(self, job: Job) -> Job:
+    def succeed(self, job: Dataset) -> Dataset:
         job = self.finish(job)
         assert job["status"] == "succeeded", job
         return job
 
-    def wait_for_pairs(self, job: Job, pairs: int) -> None:
+    def wait_for_pairs(self, job: Dataset, pairs: int) -> None:
         """Returns once so many pairs are made and the rest is not."""
 
         def made() -> bool:
-            now = self.client.job(job["id"])
+            now = self.client.datasets.get(job["id"])
             assert now["status"] in ("queued", "running"), f"too late: {now}"
             return now["progress"]["generated"] >= pairs
 
         wait_until(made)
 
 
-def digest(job: Job) -> str:
+def digest(job: Dataset) -> str:
     """Stands for all bytes of the job's archive."""
     return job["archive"]["manifest_sha256"]
 

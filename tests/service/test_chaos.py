@@ -9,11 +9,10 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 from sqlalchemy import select
 
-from app.client import Job, ServiceError
+from app.client import Dataset, ServiceError, UnreachableError
 from app.database import open_database
 from app.jobs.tables import Item, ItemState
 from app.storage import open_storage
@@ -49,14 +48,14 @@ def models_dir(tmp_path: Path) -> Path:
     return tmp_path / "packages"
 
 
-def insist(call: Callable[[], Job]) -> Job:
+def insist(call: Callable[[], Dataset]) -> Dataset:
     """The answer, however often the API is killed before it comes."""
-    answers: list[Job] = []
+    answers: list[Dataset] = []
 
     def answered() -> bool:
         try:
             answers.append(call())
-        except (httpx.TransportError, ServiceError) as error:
+        except (UnreachableError, ServiceError) as error:
             if isinstance(error, ServiceError) and error.status < 500:
                 raise
             return False
@@ -68,26 +67,26 @@ def insist(call: Callable[[], Job]) -> Job:
 
 def test_fifty_faults(parts: Parts, proxy: FlakyProxy, models_dir: Path, tmp_path: Path) -> None:
     with RunningService(tmp_path / "calm", models_dir) as calm:
-        job = calm.succeed(calm.client.order(COUNT, seed=SEED))
-        calm.client.download(job["id"], tmp_path / "expected.zip")
+        job = calm.succeed(calm.client.datasets.order(COUNT, seed=SEED))
+        job.download(tmp_path / "expected.zip")
     expected = (tmp_path / "expected.zip").read_bytes()
 
     settings = asdict(replace(parts, s3_endpoint_url=proxy.address)) | {"max_attempts": 1000}
     dice = random.Random(SEED)
     with RunningService(tmp_path / "chaos", models_dir, shard_pairs=16, **settings) as service:
-        jobs = [service.client.order(COUNT, seed=SEED) for _ in range(ORDERS)]
+        jobs = [service.client.datasets.order(COUNT, seed=SEED) for _ in range(ORDERS)]
         faults = 0
         while faults < FAULTS:
             _break_something(service, proxy, dice)
             faults += 1
             time.sleep(dice.uniform(0.05, 0.6))
             if faults % 8 == 0:  # so that there is always something to disturb
-                jobs.append(insist(lambda: service.client.order(COUNT, seed=SEED)))
+                jobs.append(insist(lambda: service.client.datasets.order(COUNT, seed=SEED)))
         for job in jobs:
-            ended = insist(lambda job=job: service.client.wait(job["id"], timeout=240))
+            ended = insist(lambda job=job: service.finish(job))
             assert ended["status"] == "succeeded", ended
-            service.client.download(job["id"], tmp_path / "found.zip")
-            assert (tmp_path / "found.zip").read_bytes() == expected
+            (found,) = ended.download(tmp_path)
+            assert found.read_bytes() == expected
         assert proxy.refused > 0
         _nothing_is_left_over(service, [job["id"] for job in jobs])
 
@@ -115,7 +114,7 @@ def _nothing_is_left_over(service: RunningService, job_ids: list[str]) -> None:
         left = [key for key in storage.list(f"jobs/{job_id}/") if "/shards/" not in key]
         assert left == [f"jobs/{job_id}/dataset.offsets", f"jobs/{job_id}/dataset.zip"]
         assert not [key for key in storage.list(f"jobs/{job_id}/") if key.endswith(".segment")]
-        service.client.delete(job_id)
+        service.client.datasets.get(job_id).delete()
     wait_until(lambda: storage.list("jobs/") == [])
     # Parts of uploads that a kill cut off go with their job.
     assert storage.discard_unfinished(datetime.now(UTC) + timedelta(hours=1)) == 0

@@ -1,4 +1,4 @@
-"""``fundusmith demo``, as ``make demo`` calls it."""
+"""What a new user runs first: ``fundusmith demo``, as ``make demo`` calls it, and the example."""
 
 import os
 import subprocess
@@ -58,3 +58,18 @@ def test_wrong_setting_is_named(tmp_path: Path) -> None:
     run = demo(service.environment | {"FUNDUSMITH_PORT": "eighty"}, tmp_path / "demo")
     assert run.returncode == 1
     assert "FUNDUSMITH_PORT: " in run.stderr
+
+
+def test_the_example_trains_a_segmenter(service: RunningService, tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "train_segmenter.py"
+    run = subprocess.run(
+        [sys.executable, example, "--count", "12", "--epochs", "1", "--folder", tmp_path],
+        env=os.environ
+        | {"FUNDUSMITH_SERVICE": service.address, "PYTHONPATH": str(example.parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.startswith("epoch 1: F1 ")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".pt", ".zip"]

@@ -44,13 +44,13 @@ def test_a_model_is_imported_ordered_from_exported_and_deleted(
     assert response.status_code == 201, response.text
     model = response.json()
 
-    job = service.client.order(500, seed=5, model="mine")
+    job = service.client.datasets.order(500, seed=5, model="mine")
     assert http.delete(model["links"]["self"]).status_code == 409
     service.wait_for_pairs(job, 1)
-    service.client.cancel(job["id"])
+    job.cancel()
     service.finish(job)
-    job = service.succeed(service.client.order(20, seed=5, model="mine"))
-    service.client.download(job["id"], tmp_path / "dataset.zip")
+    job = service.succeed(service.client.datasets.order(20, seed=5, model="mine"))
+    job.download(tmp_path / "dataset.zip")
     with zipfile.ZipFile(tmp_path / "dataset.zip") as archive:
         assert archive.testzip() is None
         made = json.loads(archive.read("manifest.json"))

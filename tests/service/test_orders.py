@@ -18,7 +18,7 @@ from tests.service.running import RunningService
 def test_every_state_and_growing_counts(service: RunningService) -> None:
     seen: list[int] = []
     job = service.finish(
-        service.client.order(200, seed=1),
+        service.client.datasets.order(200, seed=1),
         on_progress=lambda job: seen.append(job["progress"]["generated"]),
     )
     assert job["status"] == "succeeded"
@@ -36,9 +36,9 @@ def test_every_state_and_growing_counts(service: RunningService) -> None:
 
 
 def test_archive(service: RunningService, tmp_path: Path) -> None:
-    job = service.succeed(service.client.order(5, seed=2))
+    job = service.succeed(service.client.datasets.order(5, seed=2))
     path = tmp_path / "dataset.zip"
-    service.client.download(job["id"], path)
+    job.download(path)
     assert path.stat().st_size == job["archive"]["bytes"]
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
@@ -57,32 +57,32 @@ def test_archive(service: RunningService, tmp_path: Path) -> None:
 
 def test_same_order_same_bytes(service: RunningService, tmp_path: Path) -> None:
     for name in ("first.zip", "second.zip"):
-        job = service.succeed(service.client.order(21, seed=3))
-        service.client.download(job["id"], tmp_path / name)
+        job = service.succeed(service.client.datasets.order(21, seed=3))
+        job.download(tmp_path / name)
     assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
 
 
 def test_pair_made_alone(service: RunningService, models_dir: Path) -> None:
-    job = service.succeed(service.client.order(30, seed=4))
+    job = service.succeed(service.client.datasets.order(30, seed=4))
     sampler = PairSampler(load_package(models_dir / "tiny"), "cpu")
     (pair,) = sampler.sample([pair_seed(4, 17)])
     for which in ("image", "label", "mask"):
-        png = service.client.picture(job["id"], 17, which)
+        png = job.picture(17, which)
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), getattr(pair, which))
 
 
 def test_cancel_in_the_middle(service: RunningService, tmp_path: Path) -> None:
-    job = service.client.order(2000, seed=5)
+    job = service.client.datasets.order(2000, seed=5)
     service.wait_for_pairs(job, 20)
-    assert service.client.cancel(job["id"])["status"] == "cancelling"
+    assert job.cancel()["status"] == "cancelling"
     job = service.finish(job)
     assert job["status"] == "cancelled"
     assert 16 <= job["progress"]["generated"] < 2000
-    service.client.download(job["id"], tmp_path / "part.zip")
+    job.download(tmp_path / "part.zip")
     with zipfile.ZipFile(tmp_path / "part.zip") as archive:
         assert archive.testzip() is None
         assert len(archive.namelist()) == 3 * job["progress"]["generated"] + 3
-    service.succeed(service.client.order(1))  # the worker goes on to other work
+    service.succeed(service.client.datasets.order(1))  # the worker goes on to other work
 
 
 def test_lost_hint_is_repaired(service: RunningService, models_dir: Path) -> None:
@@ -100,5 +100,5 @@ def test_lost_hint_is_repaired(service: RunningService, models_dir: Path) -> Non
 
 
 def test_preview(service: RunningService) -> None:
-    job = service.succeed(service.client.order(3))
-    assert Image.open(io.BytesIO(service.client.preview(job["id"]))).format == "PNG"
+    job = service.succeed(service.client.datasets.order(3))
+    assert Image.open(io.BytesIO(job.preview())).format == "PNG"

@@ -27,18 +27,18 @@ pytestmark = pytest.mark.parametrize("parts", ["production"], indirect=True)
 def test_an_order_and_an_upload_from_end_to_end(
     parts: Parts, service: RunningService, models_dir: Path, tmp_path: Path
 ) -> None:
-    undisturbed = service.succeed(service.client.order(COUNT, seed=9))
+    undisturbed = service.succeed(service.client.datasets.order(COUNT, seed=9))
     with ValkeyServer(data_dir=tmp_path / "valkey") as valkey:
         settings = {"broker_url": f"{valkey.connection_url}/0", **asdict(parts)}
         with RunningService(tmp_path / "data", models_dir, **settings) as production:
-            job = production.client.order(COUNT, seed=9)
+            job = production.client.datasets.order(COUNT, seed=9)
             production.wait_for_pairs(job, 1)
             production.kill("worker")
             job = production.succeed(job)
-            production.client.download(job["id"], tmp_path / "dataset.zip")
+            job.download(tmp_path / "dataset.zip")
             storage = open_storage(production.settings)
             upload = upload_by_parts(production)
-            production.client.delete(job["id"])
+            job.delete()
             wait_until(lambda: not storage.list("jobs/"))
     assert (upload["status"], upload["count"]) == ("succeeded", 3), upload
     assert digest(job) == digest(undisturbed)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.client import Job
+from app.client import Dataset
 from app.database import open_database
 from app.jobs.tables import Item
 from tests.service.running import RunningService, children, digest, is_alive
@@ -27,18 +27,18 @@ linux_only = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def undisturbed(service: RunningService) -> Job:
+def undisturbed(service: RunningService) -> Dataset:
     """The order of all tests here, made without trouble."""
-    return service.succeed(service.client.order(COUNT, seed=SEED))
+    return service.succeed(service.client.datasets.order(COUNT, seed=SEED))
 
 
 @pytest.fixture
-def half_done(service: RunningService, undisturbed: Job) -> Iterator[Job]:
+def half_done(service: RunningService, undisturbed: Dataset) -> Iterator[Dataset]:
     """The same order once more, in its middle."""
-    job = service.client.order(COUNT, seed=SEED)
+    job = service.client.datasets.order(COUNT, seed=SEED)
     service.wait_for_pairs(job, MIDDLE)
     yield job
-    service.client.cancel(job["id"])
+    job.cancel()
 
 
 def leased(service: RunningService) -> list[Item]:
@@ -50,7 +50,7 @@ def leased(service: RunningService) -> list[Item]:
 
 
 @linux_only
-def test_worker_killed(service: RunningService, half_done: Job, undisturbed: Job) -> None:
+def test_worker_killed(service: RunningService, half_done: Dataset, undisturbed: Dataset) -> None:
     worker = service.pid("worker")
     pool = children(worker)
     assert pool
@@ -62,7 +62,7 @@ def test_worker_killed(service: RunningService, half_done: Job, undisturbed: Job
 
 @linux_only
 def test_child_of_the_worker_killed(
-    service: RunningService, half_done: Job, undisturbed: Job
+    service: RunningService, half_done: Dataset, undisturbed: Dataset
 ) -> None:
     for child in children(service.pid("worker")):
         os.kill(child, signal.SIGKILL)
@@ -70,23 +70,25 @@ def test_child_of_the_worker_killed(
 
 
 def test_broker_killed_and_its_data_removed(
-    service: RunningService, half_done: Job, undisturbed: Job
+    service: RunningService, half_done: Dataset, undisturbed: Dataset
 ) -> None:
     service.kill("broker")
     shutil.rmtree(service.settings.data_dir / "broker")
     assert digest(service.succeed(half_done)) == digest(undisturbed)
 
 
-def test_broker_killed_while_nothing_is_done(service: RunningService, undisturbed: Job) -> None:
+def test_broker_killed_while_nothing_is_done(service: RunningService, undisturbed: Dataset) -> None:
     broker = service.pid("broker")
     service.kill("broker")
     shutil.rmtree(service.settings.data_dir / "broker")
     wait_until(lambda: service.pid("broker") != broker)
-    job = service.succeed(service.client.order(COUNT, seed=SEED))
+    job = service.succeed(service.client.datasets.order(COUNT, seed=SEED))
     assert digest(job) == digest(undisturbed)
 
 
-def test_api_and_sweeper_killed(service: RunningService, half_done: Job, undisturbed: Job) -> None:
+def test_api_and_sweeper_killed(
+    service: RunningService, half_done: Dataset, undisturbed: Dataset
+) -> None:
     api = service.pid("api")
     service.kill("api")
     service.kill("sweeper")
@@ -95,10 +97,10 @@ def test_api_and_sweeper_killed(service: RunningService, half_done: Job, undistu
 
 
 def test_stopped_and_started_with_another_shard_size(
-    service: RunningService, undisturbed: Job, models_dir: Path, tmp_path: Path
+    service: RunningService, undisturbed: Dataset, models_dir: Path, tmp_path: Path
 ) -> None:
     with RunningService(tmp_path, models_dir, shard_pairs=100) as first:
-        job = first.client.order(COUNT, seed=SEED)
+        job = first.client.datasets.order(COUNT, seed=SEED)
         first.wait_for_pairs(job, 1)
         pids = [first.pid(name) for name in ("broker", "api", "worker", "sweeper")]
     assert first.process.returncode == 0

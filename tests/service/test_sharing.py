@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.client import Job
+from app.client import Dataset
 from app.database import open_database
 from app.jobs.tables import Item, ItemKind, ItemState
 from app.storage import open_storage
@@ -31,12 +31,12 @@ def service(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Itera
 
 
 @pytest.fixture(scope="module")
-def undisturbed(service: RunningService) -> Job:
-    return service.succeed(service.client.order(COUNT, seed=SEED))
+def undisturbed(service: RunningService) -> Dataset:
+    return service.succeed(service.client.datasets.order(COUNT, seed=SEED))
 
 
 @pytest.fixture(scope="module")
-def second_worker(service: RunningService, undisturbed: Job) -> Iterator[None]:
+def second_worker(service: RunningService, undisturbed: Dataset) -> Iterator[None]:
     """A worker beside the service's own, as on another machine; both are at work."""
     command = ["celery", "--quiet", "--app", "worker.celery_app", "worker", "--loglevel", "INFO"]
     with service.log.open("ab") as log:
@@ -47,14 +47,17 @@ def second_worker(service: RunningService, undisturbed: Job) -> Iterator[None]:
             stderr=log,
         )
         wait_until(
-            lambda: len(workers(service, service.succeed(service.client.order(4 * SHARD)))) == 2
+            lambda: (
+                len(workers(service, service.succeed(service.client.datasets.order(4 * SHARD))))
+                == 2
+            )
         )
         yield
         process.terminate()
         process.wait(30)
 
 
-def shards(service: RunningService, job: Job, *states: str) -> list[Item]:
+def shards(service: RunningService, job: Dataset, *states: str) -> list[Item]:
     db = open_database(service.settings)
     with db.read() as session:
         of_job = (Item.job_id == job["id"], Item.kind == ItemKind.SHARD, Item.state.in_(states))
@@ -63,11 +66,11 @@ def shards(service: RunningService, job: Job, *states: str) -> list[Item]:
     return items
 
 
-def workers(service: RunningService, job: Job) -> set[str | None]:
+def workers(service: RunningService, job: Dataset) -> set[str | None]:
     return {item.worker_id for item in shards(service, job, ItemState.DONE)}
 
 
-def begun(service: RunningService, job: Job) -> Item:
+def begun(service: RunningService, job: Dataset) -> Item:
     """A shard that a worker has only just taken, so that it does not write to the database now."""
     found: list[Item] = []
     while not found:
@@ -81,19 +84,19 @@ def process_of(item: Item) -> int:
 
 
 @pytest.mark.usefixtures("second_worker")
-def test_two_workers_share_an_order(service: RunningService, undisturbed: Job) -> None:
-    job = service.succeed(service.client.order(COUNT, seed=SEED))
+def test_two_workers_share_an_order(service: RunningService, undisturbed: Dataset) -> None:
+    job = service.succeed(service.client.datasets.order(COUNT, seed=SEED))
     assert digest(job) == digest(undisturbed)
     assert len(workers(service, job)) == 2
 
 
 @pytest.mark.usefixtures("second_worker")
 def test_a_worker_that_wakes_up_late_changes_nothing(
-    service: RunningService, undisturbed: Job
+    service: RunningService, undisturbed: Dataset
 ) -> None:
     """Two workers deliver one shard: the sleeper's lease ran out, and another has done it."""
     before = pairs_used(service)
-    job = service.client.order(COUNT, seed=SEED)
+    job = service.client.datasets.order(COUNT, seed=SEED)
     asleep = begun(service, job)
     sleeper = process_of(asleep)
     os.kill(sleeper, signal.SIGSTOP)

@@ -25,8 +25,8 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("shipped")
     models_dir = Settings(data_dir=folder).models_dir
     with RunningService(folder / "data", models_dir) as service:
-        job = service.succeed(service.client.order(COUNT, seed=SEED))
-        service.client.download(job["id"], folder / "dataset.zip")
+        job = service.succeed(service.client.datasets.order(COUNT, seed=SEED))
+        job.download(folder / "dataset.zip")
     assert job["request"]["model"].startswith("chase-256@")
     with zipfile.ZipFile(folder / "dataset.zip") as archive:
         archive.extractall(folder / "unpacked")

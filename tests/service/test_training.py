@@ -108,6 +108,13 @@ def undisturbed(http: httpx.Client, upload: str) -> dict[str, Any]:
     return succeed(http, order(http, upload, name="undisturbed"))
 
 
+def kill_trainer(service: RunningService) -> None:
+    trainer = service.pid("trainer")
+    for process in (trainer, *children(trainer)):
+        os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not is_alive(trainer))
+
+
 def images(http: httpx.Client, home: str) -> int:
     return sum(stage["images"] for stage in http.get(home).json()["progress"]["stages"])
 
@@ -171,13 +178,35 @@ def test_killed_in_the_middle_it_ends_with_the_same_bits(
     home = order(http, upload, name="killed")
     for share in (0.3, 1.3):  # in each stage
         wait_until(lambda share=share: images(http, home) >= share * IMAGES)
-        trainer = service.pid("trainer")
-        for process in (trainer, *children(trainer)):
-            os.kill(process, signal.SIGKILL)
-        wait_until(lambda trainer=trainer: not is_alive(trainer))
+        kill_trainer(service)
         assert http.get(home).json()["status"] in ("running", "packaging")
     run = succeed(http, home)
     assert weights(http, run) == weights(http, undisturbed)
+
+
+def test_an_evaluation_goes_on_after_its_worker_was_killed(
+    service: RunningService, http: httpx.Client, upload: str, undisturbed: dict[str, Any]
+) -> None:
+    names = [f"Image_{number // 2 + 1:02d}{'LR'[number % 2]}.jpg" for number in range(PAIRS)]
+    body = {
+        "model": undisturbed["model"],
+        "upload": upload,
+        "train": names[:12],
+        "hold_out": names[12:],
+        "pairs": 16,
+        "seeds": 1,
+        "steps": 40,
+        "only": ["synthetic"],
+    }
+    home = http.post("/evaluations", json=body).headers["location"]
+    wait_until(lambda: any(each["share"] for each in http.get(home).json()["progress"]["current"]))
+    kill_trainer(service)
+    evaluation = succeed(http, home)
+    assert evaluation["progress"] == {"steps": 1, "done": 1, "current": []}
+    assert evaluation["summary"]["f1"].keys() == {"synthetic"}
+    report = http.get(evaluation["links"]["report"]).json()
+    assert len(report["facts"]["pairs"]["test"]) == PAIRS - 12
+    assert "</html>" in http.get(evaluation["links"]["page"]).text
 
 
 def test_restarted_with_everything_it_ends_with_the_same_bits(
@@ -216,7 +245,7 @@ def test_a_second_run_waits_its_turn_and_orders_do_not(
 ) -> None:
     first, second = (order(http, upload, images=LONG, stages="both") for _ in range(2))
     wait_for(http, first, "running")
-    service.succeed(service.client.order(8, model="tiny-64"))
+    service.succeed(service.client.datasets.order(8, model="tiny-64"))
     waiting = http.get(second).json()
     assert (waiting["status"], waiting["estimate"]["queue_position"]) == ("queued", 1)
     assert http.get(first).json()["status"] == "running"

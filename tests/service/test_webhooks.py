@@ -20,14 +20,14 @@ def test_receivers_are_told_and_dead_ones_touch_no_job(tmp_path: Path, models_di
     ):
         dead = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         for _ in range(3):
-            service.succeed(service.client.order(1, webhook={"url": dead}))
+            service.succeed(service.client.datasets.order(1, webhook={"url": dead}))
         service.kill("webhooks")
-        job = service.succeed(service.client.order(9, webhook={"url": there.url()}))
+        job = service.succeed(service.client.datasets.order(9, webhook={"url": there.url()}))
         wait_until(lambda: there.bodies)
     assert Webhook(SECRET).verify(there.bodies[0], there.headers[0])["data"]["id"] == job["id"]
     assert json.loads(there.bodies[0])["type"] == "dataset.succeeded"
 
 
 def test_without_a_secret_there_is_no_sender(service: RunningService) -> None:
-    service.succeed(service.client.order(1))
+    service.succeed(service.client.datasets.order(1))
     assert "webhooks started" not in service.output()

@@ -14,8 +14,11 @@ from app.jobs.tables import Item, Job, Rate
 from app.settings import Settings
 from app.storage import Storage
 from models import selection
+from models.likeness import KnownMaps
 from models.package import ModelPackage
 from models.sampling import PairSampler, Wish, pair_seed
+from tests.worker.checked import Check, embedded
+from tests.zips import maps, pack, vessels
 from worker.item import Worker
 from worker.png import encode_photograph
 
@@ -102,6 +105,20 @@ def test_limits_hold_and_are_told(
     other = made(worker, db, order | {"shard_pairs": 3}, **limits)
     digests = [each.volumes[0]["manifest_sha256"] for each in (job, other)]
     assert digests[0] == digests[1]
+
+
+@embedded
+def test_every_map_is_held_against_those_to_keep_away_from(
+    worker: Worker, db: Database, storage: Storage, sampler: PairSampler, order: Order, check: Check
+) -> None:
+    upload = check("maps", pack(maps(2))).job
+    avoided = {"upload": upload.id, "count": 2, "sha256": upload.index_sha256, "overlap": 1.0}
+    archive = opened(storage, made(worker, db, order, not_like=avoided))
+    lines = [json.loads(line) for line in archive.read("train/metadata.jsonl").splitlines()]
+    known = KnownMaps([sampler.place_map(0, vessels(number), None) for number in range(2)])
+    (first,) = sampler.draw_maps([pair_seed(7, 0)])
+    assert lines[0]["likeness"] == known.likeness(first) > 0
+    assert json.loads(archive.read("manifest.json"))["rejected"] == {"likeness": 0}
 
 
 def test_limits_that_nothing_is_within_fail_the_job_at_once(

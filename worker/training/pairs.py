@@ -27,12 +27,13 @@ class PairCache:
         key = (upload_id, size)
         if self._pairs is None or self._key != key:
             self._pairs = None  # frees its memory before the next one takes its own
-            self._pairs = _load(self._storage, upload_id, count, size)
+            self._pairs = load_upload(self._storage, upload_id, count, size)
             self._key = key
         return self._pairs
 
 
-def _load(storage: Storage, upload_id: str, count: int, size: int) -> PairSet:
+def load_upload(storage: Storage, upload_id: str, count: int, size: int) -> PairSet:
+    """As :meth:`PairCache.get`, and nothing is kept."""
     with TemporaryDirectory(prefix="fundusmith-") as folder:
         files, names = [], []
         for number in range(count):

@@ -14,11 +14,11 @@ from app.registry.service import Registry
 from app.registry.stored import VersionTakenError, add_package, next_version
 from app.settings import Settings
 from app.storage import Storage
-from models.devices import Device
 from models.package import load_package
 from models.training.loop import checkpoint_path
 from models.training.packaging import Identity, package_run
-from worker.model_cache import ModelUnavailable, Packages
+from worker.devices import choose_device
+from worker.model_cache import Packages
 from worker.training.pairs import PairCache
 from worker.training.slice import Report, SliceTraining
 from worker.training.stages import Result, Stages, open_stages, unspent_stages
@@ -88,12 +88,7 @@ class Trainer:
         package = None
         if request["from"] is not None:
             package = load_package(self._packages.folder(request["from"], claim.package_digest))
-        try:
-            device = Device.choose(self._settings.device)
-        except ValueError as error:
-            raise ModelUnavailable(
-                "device_missing", f"The worker cannot use its device: {error}."
-            ) from error
+        device = choose_device(self._settings.device)
         prefix = slice_prefix(claim.job_id, claim.ordinal, claim.attempt)
         with open_stages(claim, newest, pairs, package, device, self._storage) as stages:
             if newest and not unspent:

@@ -1,0 +1,91 @@
+"""Sending uploads and packages: a zip as it is, or a folder as a zip."""
+
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.client.answers import Document
+from app.client.calls import Call, Steps, insist
+from app.client.downloads import Runner
+from app.client.errors import ClientError
+from app.client.parts import PIECE, send_parts
+from app.client.steps import Contents, OnBytes
+
+PARTS_FROM = 32 << 20  # bytes; a shorter zip is sent as one body
+
+
+def send_upload(runner: Runner, source: Path, kind: Contents, on_bytes: OnBytes) -> Document:
+    """Send maps or pairs, a folder or a zip of them; a large one by parts.
+
+    Raises:
+        ClientError: there is nothing to send.
+    """
+    with _as_zip(source.expanduser()) as file:
+        if file.stat().st_size >= PARTS_FROM:
+            return send_parts(runner, file, kind, on_bytes)
+        return runner.run(_send("/uploads", file, {"kind": kind}, on_bytes))
+
+
+def send_package(runner: Runner, source: Path, on_bytes: OnBytes) -> Document:
+    """Send a model package, its folder or a zip of it.
+
+    Raises:
+        ClientError: there is nothing to send.
+    """
+    with _as_zip(source.expanduser()) as file:
+        return runner.run(_send("/models", file, {}, on_bytes))
+
+
+def _send(path: str, file: Path, params: Document, on_bytes: OnBytes) -> Steps[Document]:
+    """Send a zip as the body. What may have arrived is not sent again: the service would keep both."""
+    headers = {"Content-Type": "application/zip", "Content-Length": str(file.stat().st_size)}
+    call = Call(
+        "POST",
+        path,
+        params,
+        headers=headers,
+        body=lambda: _pieces(file, on_bytes),
+        repeatable=False,
+    )
+    return (yield from insist(call)).json()
+
+
+@contextmanager
+def _as_zip(source: Path) -> Iterator[Path]:
+    """The zip itself; or a folder's files as one, which is there for as long as the block lasts.
+
+    Hidden files are left out. Raises ClientError if there is nothing to send.
+    """
+    if source.is_file():
+        yield source
+        return
+    files = sorted(
+        path
+        for path in source.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(source).parts)
+    )
+    if not files:
+        raise ClientError(
+            f"{source}: there is no file in it."
+            if source.exists()
+            else f"{source}: there is no such file or folder."
+        )
+    with tempfile.TemporaryDirectory(prefix="fundusmith-") as scratch:
+        target = Path(scratch) / f"{source.resolve().name}.zip"
+        with zipfile.ZipFile(target, "w", strict_timestamps=False) as archive:
+            for path in files:
+                archive.write(path, path.relative_to(source).as_posix())
+        yield target
+
+
+def _pieces(path: Path, on_bytes: OnBytes) -> Iterator[bytes]:
+    """The file as it is sent; ``on_bytes`` is told what has gone."""
+    total, done = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+            done += len(piece)
+            on_bytes(done, total)

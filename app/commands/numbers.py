@@ -1,0 +1,43 @@
+"""Options that hold several numbers by name."""
+
+from typing import Any
+
+import click
+
+
+class NamedNumbers(click.ParamType):
+    """As in train=0.8,val=0.2; read to a dictionary of floats."""
+
+    name = "NAME=NUMBER,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> dict[str, float]:
+        if isinstance(value, dict):
+            return value
+        numbers = {}
+        for part in value.split(","):
+            name, _, number = part.partition("=")
+            numbers[name.strip()] = self._number(number, param, context)
+        return numbers
+
+    def _number(
+        self, text: str, param: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        try:
+            return int(text) if text.strip().isdecimal() else float(text)
+        except ValueError:
+            return self.fail(f"{text!r} is no number; write NAME=NUMBER,...", param, context)
+
+
+class StageSetting(NamedNumbers):
+    """A hyper-parameter, as in vessel.batch=16; read to a triple of stage, name and number."""
+
+    name = "STAGE.NAME=NUMBER"
+
+    def convert(self, value: Any, param: Any, context: Any) -> Any:
+        place, _, number = value.partition("=")
+        stage, dot, name = place.strip().partition(".")
+        if not dot:
+            self.fail(f"{value!r}: write STAGE.NAME=NUMBER, as in vessel.batch=16", param, context)
+        return stage, name, self._number(number, param, context)

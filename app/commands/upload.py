@@ -1,0 +1,36 @@
+"""``fundusmith upload``."""
+
+from pathlib import Path
+
+import click
+
+from app.client import Upload
+from app.commands.following import end, follow, transferring
+from app.commands.report import report_of
+from app.commands.service import Service, service_command
+from app.commands.status import describe
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--kind",
+    type=click.Choice(["pairs", "maps"]),
+    default="pairs",
+    show_default=True,
+    help="Photographs with their vessel maps, or bare vessel maps.",
+)
+@service_command
+def upload(service: Service, path: Path, kind: str) -> None:
+    """Send a folder or a zip of your own, and show what the check says of each file."""
+    checked = send(service, path, kind)
+    words = [describe(checked)]
+    service.tell(checked.document, *words, report_of(checked.report) if checked.report else "")
+    end(service, checked)
+
+
+def send(service: Service, path: Path, kind: str) -> Upload:
+    """Send it and wait for its check, with bars."""
+    with transferring(service, path.name) as on_bytes:
+        sent = service.client.uploads.create(path, kind, on_bytes)  # type: ignore[arg-type]
+    return follow(service, sent)

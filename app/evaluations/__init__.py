@@ -1,0 +1,1 @@
+"""Evaluations: ordering, watching and cancelling them, and their reports."""

@@ -1,0 +1,1 @@
+"""Evaluations: a step from claim to result, and at the end the report."""
