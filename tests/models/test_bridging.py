@@ -41,7 +41,9 @@ def test_a_branch_is_joined_to_its_stem() -> None:
 
 
 def test_no_ring_is_closed_and_dots_start_nothing() -> None:
-    bow = label_of((10, slice(10, 30)), (slice(10, 30), 10), (30, slice(10, 30)), (slice(14, 27), 33))
+    bow = label_of(
+        (10, slice(10, 30)), (slice(10, 30), 10), (30, slice(10, 30)), (slice(14, 27), 33)
+    )
     joined = bridge_gaps(bow, 8)
     assert pieces(joined) == 1
     holes = ndimage.label(~joined)[1] - 1

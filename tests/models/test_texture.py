@@ -13,11 +13,11 @@ SIZE = 96
 
 
 def photographs(count: int, seed: int, mottling: float):
-    """Even light with mottling of two pixels' width, as a share of the light."""
+    """Even light with mottling of a pixel' width, as a share of the light."""
     random = np.random.default_rng(seed)
     fields = np.ones((count, SIZE, SIZE), dtype=bool)
     fields[:, :4] = False
-    noise = ndimage.gaussian_filter(random.normal(0, 1, (count, SIZE, SIZE, 3)), (0, 1, 1, 0))
+    noise = ndimage.gaussian_filter(random.normal(0, 1, (count, SIZE, SIZE, 3)), (0, 0.6, 0.6, 0))
     light = random.uniform(80, 200, (count, 1, 1, 1))
     photos = light * np.exp(mottling * noise / noise.std()) * fields[..., None]
     return photos.clip(0, 255).astype(np.uint8), np.zeros_like(fields), fields
