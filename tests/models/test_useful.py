@@ -75,7 +75,7 @@ def test_exposure_and_colour_do_not_matter(data: EvaluationData) -> None:
 
 
 def test_a_fit_finds_lines_and_can_be_repeated(data: EvaluationData) -> None:
-    settings = EvaluationSettings(steps=24)
+    settings = EvaluationSettings(steps=16)
     told: list[float] = []
     result = fit_arm(Arm.SYNTHETIC, 1, data, settings, told.append)
     assert result.values["in_field"]["auc"] > 0.9
