@@ -114,7 +114,7 @@ def package_run(
     }
     facts["metrics"] = measure(drawn, labels, fields)
     save_samples(drawn[:SHEET_PAIRS], partial / "samples.png")
-    write_card(partial / "CARD.md", facts, identity.eye)
+    write_card(partial / "CARD.md", facts, sampling)
     write(texture)
     load_package(partial)
     shutil.rmtree(folder, ignore_errors=True)
