@@ -50,8 +50,9 @@ Files: {", ".join(data["images"])}.
 Training: {budget}.
 
 A drawn vessel that breaks off is joined to the next piece where that lies ahead of it, up to
-{sampling.longest_bridge:g} pixels away. Photographs get random texture with the covariance, between pixels and colours,
-of what the training photographs have more of than their renderings; no photograph's own texture is kept.
+{sampling.longest_bridge:g} pixels away. Photographs get random texture with the covariance, between pixels and
+colours, of what the training photographs have more of than their renderings; no photograph's own
+texture is kept.
 
 ## Measured
 
