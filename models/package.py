@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models.texture import Texture
 from models.translator import Translator, TranslatorConfig
 from models.vessel_gan import VesselConfig, VesselGenerator
 
@@ -27,6 +28,7 @@ FORMAT = "fundusmith-model/1"
 MANIFEST = "package.json"
 VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS = "vessel.safetensors", "translator.safetensors"
 STYLE_MEAN, STYLE_FACTOR = "style.mean", "style.factor"
+TEXTURE_COVARIANCE, TEXTURE_SPREAD = "texture.covariance", "texture.spread"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 Network = TypeVar("Network", bound=nn.Module)
@@ -43,6 +45,7 @@ class SamplingConfig:
 
     batch_size: the fixed batch the networks run at. threshold: share of a pixel, in (0, 1), from which
     a drawn map counts as vessel. smallest_piece: connected pieces of fewer pixels are dropped.
+    longest_bridge: pixels over which a vessel that breaks off is joined to the next piece; 0 joins none.
     field_mean and field_deviation: centre x, y and radius of the field of view, as shares of the side.
     eye: the one that stage one draws, before the sampler mirrors some; None if that is not known.
     """
@@ -53,6 +56,7 @@ class SamplingConfig:
     field_mean: tuple[float, float, float]
     field_deviation: tuple[float, float, float]
     eye: Eye | None = None
+    longest_bridge: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 1024:
@@ -61,6 +65,8 @@ class SamplingConfig:
             raise ValueError("threshold must lie between 0 and 1")
         if self.smallest_piece < 0:
             raise ValueError("smallest_piece must not be negative")
+        if not 0 <= self.longest_bridge <= 64:
+            raise ValueError("longest_bridge must lie within 0 and 64")
         if self.eye not in (None, *get_args(Eye)):
             raise ValueError('eye must be "left" or "right", or be left out')
         for name in ("field_mean", "field_deviation"):
@@ -93,8 +99,9 @@ class ModelPackage:
 
     def translator(self) -> Translator:
         """A new stage-two network with the package's weights."""
+        statistics = ("style.", "texture.")
         weights = {
-            k: v for k, v in self._tensors["translator"].items() if not k.startswith("style.")
+            k: v for k, v in self._tensors["translator"].items() if not k.startswith(statistics)
         }
         return _filled(Translator(self.translator_config), weights, TRANSLATOR_WEIGHTS)
 
@@ -105,6 +112,17 @@ class ModelPackage:
             if key not in weights or tuple(weights[key].shape) != shape:
                 raise PackageError(f"{TRANSLATOR_WEIGHTS}: tensor {key} must have shape {shape}")
         return weights[STYLE_MEAN], weights[STYLE_FACTOR]
+
+    def texture(self) -> Texture | None:
+        """What is added to photographs; None in packages from before it was."""
+        weights = self._tensors["translator"]
+        if TEXTURE_COVARIANCE not in weights:
+            return None
+        try:
+            spread = float(weights[TEXTURE_SPREAD])
+            return Texture(weights[TEXTURE_COVARIANCE], spread)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise PackageError(f"{TRANSLATOR_WEIGHTS}: {error}") from error
 
 
 def _filled(network: Network, weights: Mapping[str, Tensor], file: str) -> Network:
@@ -152,7 +170,7 @@ def load_package(folder: Path) -> ModelPackage:
         raise PackageError(
             f'{manifest_path}: field "resolutions" must be [{package.resolution}], the networks\' own'
         )
-    package.vessel_generator(), package.translator(), package.style_statistics()
+    package.vessel_generator(), package.translator(), package.style_statistics(), package.texture()
     return package
 
 
@@ -187,6 +205,7 @@ def write_package(
     translator: Translator,
     style: tuple[Tensor, Tensor],
     sampling: SamplingConfig,
+    texture: Texture | None = None,
 ) -> None:
     """Write weights and ``package.json``; every other file already in the folder is listed as well.
 
@@ -206,6 +225,9 @@ def write_package(
 
     save_file(plain(vessel.state_dict()), folder / VESSEL_WEIGHTS)
     styled = {**translator.state_dict(), STYLE_MEAN: style[0], STYLE_FACTOR: style[1]}
+    if texture is not None:
+        styled[TEXTURE_COVARIANCE] = texture.covariance
+        styled[TEXTURE_SPREAD] = torch.tensor(texture.spread)
     save_file(plain(styled), folder / TRANSLATOR_WEIGHTS)
     for name in (VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS):
         (folder / name).chmod(0o644)  # safetensors writes for the owner alone

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from models.bridging import bridge_gaps
 from models.devices import Device
 from models.field_of_view import FieldOfView
 from models.package import Eye, ModelPackage, SamplingConfig
 from models.pairs import pad_to_square, resample
 from models.seeds import pair_seed
+from models.texture import TexturePainter
 
 Member = TypeVar("Member")
 
@@ -104,6 +106,8 @@ class PairSampler:
         self._vessels = self._device.place(package.vessel_generator()).eval().requires_grad_(False)
         self._translator = self._device.place(package.translator()).eval().requires_grad_(False)
         self._style_mean, self._style_factor = package.style_statistics()
+        texture = package.texture()
+        self._painter = TexturePainter(texture, self.resolution) if texture else None
         if self._device.gpu:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
@@ -136,7 +140,7 @@ class PairSampler:
             field = noise.field.draw(self.resolution)
             share = share[:, ::-1] if noise.mirrored else share
             label = (share > self.package.sampling.threshold) & field
-            label = without_specks(label, self.package.sampling)
+            label = _connected(label, self.package.sampling)
             maps.append(
                 VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), noise.style)
             )
@@ -183,8 +187,15 @@ class PairSampler:
         planes = planes.to(where).float().contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), self._device.autocast():
             photos = self._translator(planes[:, :1], planes[:, 1:], styles)
-            levels = ((photos.float() + 1) * 127.5).round().to(torch.uint8)
+            levels = (photos.float() + 1) * 127.5
+            if self._painter is None:
+                levels = levels.round().to(torch.uint8)
         pictures = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        if self._painter is not None:
+            pictures = [
+                self._painter.add(picture, each.field, each.seed)
+                for picture, each in zip(pictures, maps, strict=False)
+            ]
         return [
             Pair(
                 seed=each.seed,
@@ -225,6 +236,13 @@ class PairSampler:
         )
         style = self._style_mean + self._style_factor @ code
         return _Noise(latent, mirrored, style, FieldOfView(x, y, radius))
+
+
+def _connected(label: NDArray[np.bool_], config: SamplingConfig) -> NDArray[np.bool_]:
+    """The drawn label with its gaps closed, then without what is still alone and small."""
+    if config.longest_bridge:
+        label = bridge_gaps(label, config.longest_bridge)
+    return without_specks(label, config)
 
 
 def without_specks(label: NDArray[np.bool_], config: SamplingConfig) -> NDArray[np.bool_]:

@@ -21,5 +21,10 @@ def candidate_seed(order_seed: int, index: int, candidate: int) -> int:
     return _hash(f"{order_seed}:{index}:{candidate}")
 
 
+def texture_seed(seed: int) -> int:
+    """Seed of the texture of the pair that has this seed."""
+    return _hash(f"texture:{seed}")
+
+
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

@@ -1,6 +1,7 @@
 """For all tests: databases and storages, real ones of each kind that the service runs on."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,9 +40,39 @@ def postgresql_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tables and no row, to be copied: sooner done than migrating."""
+    path = tmp_path_factory.mktemp("migrated") / "empty.sqlite3"
+    migrate_to(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgresql_url: str) -> str:
+    """The name of such a database in PostgreSQL."""
+    name = "migrated"
+    engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    migrate_to(database_url(postgresql_url, name))
+    return name
+
+
+def migrate_to(url: str) -> None:
+    database = Database(url)
+    database.migrate()
+    database.close()
+
+
+def database_url(server: str, name: str) -> str:
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
 @dataclass(frozen=True)
 class Parts:
-    """Where a service keeps its rows and its bytes: empty, and this test's own."""
+    """Where a service keeps its rows and its bytes: without any, and this test's own."""
 
     database_url: str
     storage_url: str
@@ -52,15 +83,16 @@ class Parts:
 def parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parts]:
     """SQLite and a folder, then PostgreSQL and S3: what uses it is tested on both."""
     if request.param == "embedded":
-        yield Parts(f"sqlite:///{tmp_path / 'test.sqlite3'}", (tmp_path / "storage").as_uri())
+        file = shutil.copyfile(request.getfixturevalue("migrated_file"), tmp_path / "test.sqlite3")
+        yield Parts(f"sqlite:///{file}", (tmp_path / "storage").as_uri())
         return
     server, s3_address = map(request.getfixturevalue, ("postgresql_url", "s3_address"))
+    template = request.getfixturevalue("migrated_database")
     name = f"test_{secrets.token_hex(8)}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    yield Parts(url, f"s3://{BUCKET}/{name}", s3_address)
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield Parts(database_url(server, name), f"s3://{BUCKET}/{name}", s3_address)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
@@ -69,7 +101,6 @@ def parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parts]:
 @pytest.fixture
 def db(parts: Parts) -> Iterator[Database]:
     database = Database(parts.database_url)
-    database.migrate()
     yield database
     database.close()
 

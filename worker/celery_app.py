@@ -7,12 +7,13 @@ acknowledgement leaves a worker that counts one message as unfinished and never 
 """
 
 import logging
+import os
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 import billiard.pool
 from celery import Celery
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging, worker_process_shutdown, worker_shutting_down
 from kombu import Queue
 
 from app.jobs.tables import Role
@@ -50,6 +51,14 @@ def is_stopping() -> bool:
 @worker_shutting_down.connect
 def _note_stop(**_: Any) -> None:
     _stopping.value = 1
+
+
+@worker_process_shutdown.connect
+def _leave(exitcode: int | None = None, **_: Any) -> None:
+    """Spares a worker that stops the second for which its pool process waits to have its end noted
+    (billiard 4.3): what it was to hand over, it has handed over before."""
+    if is_stopping():
+        os._exit(exitcode or 0)
 
 
 @setup_logging.connect

@@ -8,6 +8,7 @@ from typing import Any
 
 from models.evaluation import charts, words
 from models.evaluation.page import bullets, document, figure, grid, table
+from models.evaluation.report import SCORES
 from models.evaluation.table import title, with_deviation
 
 
@@ -79,8 +80,21 @@ def _useful(useful: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     return (
         f"<h2>Useful: do segmenters learn from it?</h2><p>{words.USEFUL}</p>"
         f"<div class='card'><h3>F1 of each seed</h3>{plot}</div>{table(head, rows)}"
-        f"{grid(sheets)}"
+        f"{_found_again(useful)}{grid(sheets)}"
     )
+
+
+def _found_again(useful: Mapping[str, Any]) -> str:
+    """What segmenters of real pairs find in generated photographs, beside real ones held out."""
+    if not useful["found_again"]:
+        return ""
+    kinds = {**useful["found_again"], "held out": useful["arms"]["real"]["in_field"]}
+    rows = [
+        [words.FOUND_AGAIN[kind], *(with_deviation(scores[score]) for score in SCORES)]
+        for kind, scores in kinds.items()
+    ]
+    head = ["found in", "F1", "AUC", "sensitivity", "specificity", "clDice"]
+    return f"<p>{words.FOUND}</p>{table(head, rows)}"
 
 
 def _real(real: Mapping[str, Any]) -> str:

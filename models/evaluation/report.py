@@ -23,7 +23,8 @@ def build_report(
 
     useful.arms: of each arm mean and deviation over seeds of each score, in the field of view and on
     the whole image; ``ratio``: its F1 to that of real pairs alone; ``beside_real``: the difference of
-    both, seed by seed. real and private: see :mod:`models.evaluation.measures`.
+    both, seed by seed. useful.found_again: see :func:`found_again`. real and private: see
+    :mod:`models.evaluation.measures`.
     """
     values = [result.values for result in results.values()]
     measures = next((each for each in values if "real" in each), None)
@@ -62,7 +63,24 @@ def useful(fits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "ratio": _ratio(own, real),
             "beside_real": None if arm is Arm.REAL else beside_real(own, real),
         }
-    return {"network": fits[0]["network"], "steps": fits[0]["steps"], "arms": arms}
+    return {
+        "network": fits[0]["network"],
+        "steps": fits[0]["steps"],
+        "arms": arms,
+        "found_again": found_again(real),
+    }
+
+
+def found_again(real: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Mean and deviation over seeds of what segmenters of real pairs find of the labels in generated
+    photographs: by kind of these, each score. None if there are no such segmenters."""
+    kinds = real[0]["found_again"] if real else {}
+    return {
+        kind: {
+            score: over_seeds([fit["found_again"][kind][score] for fit in real]) for score in SCORES
+        }
+        for kind in kinds
+    } or None
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, float | None]:

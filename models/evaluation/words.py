@@ -45,6 +45,17 @@ ARMS = {
     "rendered": "control: real labels photographed by stage two",
 }
 
+FOUND_AGAIN = {
+    "synthetic": "generated pairs",
+    "rendered": "real labels photographed by stage two",
+    "held out": "real pairs held out",
+}
+
+FOUND = """\
+Does a photograph show its label? Segmenters that have learned from real pairs alone were asked about generated
+photographs. Where they find far less of the label than in real ones, the photograph does not show it; where
+they find far more, generated photographs are too easy."""
+
 USEFUL = """\
 The same segmentation network was trained from scratch on each of these, with as many steps, and tested on
 real pairs that were held out. F1 weighs vessels found against false alarms; AUC does so for all thresholds;

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.package import Eye
+from models.package import Eye, SamplingConfig
 
 MEASURES = {
     "vessel_share": "vessel share of the field of view",
@@ -17,10 +17,10 @@ MEASURES = {
 }
 
 
-def write_card(path: Path, facts: Mapping[str, Any], eye: Eye | None) -> None:
+def write_card(path: Path, facts: Mapping[str, Any], sampling: SamplingConfig) -> None:
     """Write the card of a package's facts (see :func:`models.package.write_package`).
 
-    ``eye`` is the one that its maps show before some are mirrored, if that is known.
+    ``sampling`` says how its pairs are drawn.
     """
     data, metrics, training = facts["training_data"], facts["metrics"], facts["training"]
     rows = [
@@ -49,6 +49,11 @@ Files: {", ".join(data["images"])}.
 
 Training: {budget}.
 
+A drawn vessel that breaks off is joined to the next piece where that lies ahead of it, up to
+{sampling.longest_bridge:g} pixels away. Photographs get random texture with the covariance, between pixels and
+colours, of what the training photographs have more of than their renderings; no photograph's own
+texture is kept.
+
 ## Measured
 
 {metrics["pairs"]} pairs of the order with seed 0 beside the training labels at the same size; mean and
@@ -66,7 +71,7 @@ Where that is well above the real ones' figure, stage one repeats itself.
 Contrast of the label's vessels to their rim in the green channel, grey levels of 255: {_of(contrast["on_label"])};
 with the label shifted by 4 pixels {_of(contrast["label_shifted"])}. Vessels are darker than their rim by
 more than 2 levels in {metrics["share_with_dark_vessels"]:.0%} of the pairs.
-{_about(eye)}
+{_about(sampling.eye)}
 ## Use and limits
 
 For training and testing vessel segmentation. Not for diagnosis, and not a stand-in for patients:

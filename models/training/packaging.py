@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.evaluation.pair_arrays import real_pairs, rendered_pairs
 from models.metrics import (
     map_measures,
     nearest_overlap,
@@ -30,6 +31,7 @@ from models.metrics import (
 from models.package import MANIFEST, Eye, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
 from models.sampling import Pair, PairSampler, pair_seed
+from models.texture import Texture, measure_texture
 from models.training.card import write_card
 from models.training.journal import contact_sheet
 from models.training.stage_one import StageOne
@@ -38,6 +40,9 @@ from models.training.stage_two import StageTwo
 BATCH = 4  # small enough for a laptop; the fixed shape is part of what makes bytes repeatable
 DRAWN = 64  # pairs drawn for metrics and for the threshold
 SHEET_PAIRS = 12
+# Of the side: up to here bridges look like vessels, and make the largest piece as large as a real one.
+BRIDGE = 6 / 256
+RENDERINGS = 3  # of each training label, in styles of their own, beside which texture is measured
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def package_run(
         field_mean=tuple(circles.mean(axis=0)),
         field_deviation=tuple(circles.std(axis=0)),
         eye=identity.eye,
+        longest_bridge=BRIDGE * one.config.resolution,
     )
     facts: dict[str, Any] = {
         "name": identity.name,
@@ -89,10 +95,14 @@ def package_run(
         "metrics": {},
     }
 
-    def write() -> None:
-        write_package(partial, facts, one.average, two.average, two.style_statistics(), sampling)
+    style = two.style_statistics()
+
+    def write(texture: Texture | None = None) -> None:
+        write_package(partial, facts, one.average, two.average, style, sampling, texture)
 
     write()
+    texture = texture_of(pairs, PairSampler(load_package(partial), one.device.name))
+    write(texture)
     sampler = PairSampler(load_package(partial), one.device.name)
     started = time.perf_counter()
     drawn = draw(sampler, DRAWN)
@@ -104,8 +114,8 @@ def package_run(
     }
     facts["metrics"] = measure(drawn, labels, fields)
     save_samples(drawn[:SHEET_PAIRS], partial / "samples.png")
-    write_card(partial / "CARD.md", facts, identity.eye)
-    write()
+    write_card(partial / "CARD.md", facts, sampling)
+    write(texture)
     load_package(partial)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
@@ -119,6 +129,16 @@ def real_labels(
     shares = F.avg_pool2d(pairs.vessels / 255, pairs.vessels.shape[-1] // resolution)[:, 0]
     fields = np.stack([field.draw(resolution) for field in pairs.fields])
     return (shares.numpy() > threshold) & fields, fields
+
+
+def texture_of(pairs: PairSet, sampler: PairSampler) -> Texture:
+    """What the training photographs have that the translator's renderings of their labels have not."""
+    real = real_pairs(pairs, sampler.resolution)
+    rendered = rendered_pairs(sampler, real, RENDERINGS * len(real), seed=0)
+    return measure_texture(
+        (real.photos, real.labels, real.fields),
+        (rendered.photos, rendered.labels, rendered.fields),
+    )
 
 
 def matching_threshold(one: StageOne, share: float) -> float:

@@ -161,8 +161,8 @@ class StageTwo(Run):
         self.optimisers["discriminator"].step()
         return {"discriminator loss": (real_loss + fake_loss).item() / 2}
 
-    def style_statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean [S] and Cholesky factor [S, S] of the codes of the training photographs.
+    def style_statistics(self, batches: int = 64) -> tuple[Tensor, Tensor]:
+        """Mean [S] and Cholesky factor [S, S] of the codes of 8 photographs a batch, moved anew.
 
         An order draws its styles from this Gaussian, which lies where the translator has been taught,
         and not from the standard normal that the codes were only drawn towards.
@@ -172,7 +172,7 @@ class StageTwo(Run):
         state = self.random.get_state()
         means, variances = [], []
         with torch.inference_mode():
-            for _ in range(64):
+            for _ in range(batches):
                 photos, _, field = self.batch(8)
                 mean, log_variance = self.encoder(photos, field)
                 means.append(mean.cpu())
@@ -186,7 +186,7 @@ class StageTwo(Run):
         """Four maps: drawn with a photograph's own style, the photograph, and in two drawn styles."""
         state = self.random.get_state()
         self.random.manual_seed(1)
-        mean, factor = self.style_statistics()
+        mean, factor = self.style_statistics(batches=8)  # a sheet is often made, and only looked at
         with torch.inference_mode():
             photos, vessels, field = self.batch(4)
             own, _ = self.encoder(photos, field)

@@ -190,8 +190,14 @@ def test_ctrl_c_stops_the_watching_only(
 ) -> None:
     job = told("order", "4")["id"]
     command = [sys.executable, "-m", "app.command", "watch", job, "--json", "--service", here[0]]
+    # Where the tests run in the background, SIGINT is ignored, and children inherit that.
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as watching:
         assert watching.stdout and json.loads(watching.stdout.readline())["status"] == "queued"
         watching.send_signal(signal.SIGINT)

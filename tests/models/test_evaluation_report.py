@@ -33,6 +33,8 @@ def fit(arm, seed):
     scores = {"f1": f1, "auc": 0.9, "sensitivity": 0.7, "specificity": 0.95, "cl_dice": 0.75}
     values = {"arm": arm, "seed": seed, "threshold": 0.5, "steps": 10, "seconds": 2.0}
     values |= {"in_field": scores, "whole_image": scores, "network": {"class": "Segmenter"}}
+    if arm == "real":
+        values["found_again"] = {"synthetic": scores}
     values["per_image"] = [{"name": "c", "f1": f1 + 0.05}, {"name": "d", "f1": 0.75}]
     return StepResult(values, {f"{arm}-{seed}.png": PICTURE} if seed == 0 else {})
 
@@ -50,6 +52,7 @@ def test_differences_are_weighed_against_the_seeds():
     assert list(arms) == ["real", "synthetic", "mixed"]
     assert arms["synthetic"]["in_field"]["f1"] == {"mean": 0.76, "deviation": 0.004}
     assert arms["synthetic"]["ratio"] == 0.95
+    assert report["useful"]["found_again"]["synthetic"]["f1"] == {"mean": 0.8, "deviation": 0.002}
     below, above = (arms[arm]["beside_real"] for arm in ("synthetic", "mixed"))
     assert below["difference"] == {"mean": -0.04, "deviation": 0.002}
     assert below["beyond_seeds"] and "more than the seeds differ" in below["sentence"]
@@ -78,6 +81,7 @@ def test_the_page_needs_nothing_from_outside(shown):
     report, fits = report_of(seeds=3)
     pictures = {name: png for result in fits.values() for name, png in result.pictures.items()}
     page = to_html(report, pictures if shown else {})
+    assert "found in" in page
     assert not re.search(r"https?:|<script|<link|@import|url\(", page)
     sources = re.findall(r'src="([^"]+)', page)
     assert len(sources) == (3 if shown else 0)

@@ -75,7 +75,7 @@ def test_exposure_and_colour_do_not_matter(data: EvaluationData) -> None:
 
 
 def test_a_fit_finds_lines_and_can_be_repeated(data: EvaluationData) -> None:
-    settings = EvaluationSettings(steps=24)
+    settings = EvaluationSettings(steps=16)
     told: list[float] = []
     result = fit_arm(Arm.SYNTHETIC, 1, data, settings, told.append)
     assert result.values["in_field"]["auc"] > 0.9
@@ -83,6 +83,14 @@ def test_a_fit_finds_lines_and_can_be_repeated(data: EvaluationData) -> None:
     assert told == sorted(told) and len(told) == settings.steps
     again = fit_arm(Arm.SYNTHETIC, 1, data, settings, lambda share: None)
     assert again.values["in_field"] == result.values["in_field"]
+
+
+def test_segmenters_of_real_pairs_are_asked_about_generated_ones(data: EvaluationData) -> None:
+    inverted = replace(data.rendered, photos=255 - data.rendered.photos)
+    settings = EvaluationSettings(steps=16)
+    result = fit_arm(Arm.REAL, 0, replace(data, rendered=inverted), settings, lambda share: None)
+    found = result.values["found_again"]
+    assert found["synthetic"]["auc"] > 0.8 > 0.5 > found["rendered"]["auc"]
 
 
 def test_a_fit_can_be_stopped(data: EvaluationData) -> None:

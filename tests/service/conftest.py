@@ -14,8 +14,8 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[RunningService]:
-    """One service for all tests of a module."""
+    """One service for all tests of the whole service that need none of their own."""
     with RunningService(tmp_path_factory.mktemp("service"), models_dir) as service:
         yield service

@@ -54,6 +54,11 @@ class RunningService:
         if error is not None:
             print(self.output())  # noqa: T201  pytest shows it with the failure
 
+    def restart(self) -> None:
+        """Stops all of it and starts it again, at another address."""
+        self._exit.close()
+        self.__enter__()
+
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 

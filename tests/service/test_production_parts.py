@@ -29,7 +29,7 @@ def test_an_order_and_an_upload_from_end_to_end(
 ) -> None:
     undisturbed = service.succeed(service.client.datasets.order(COUNT, seed=9))
     with ValkeyServer(data_dir=tmp_path / "valkey") as valkey:
-        settings = {"broker_url": f"{valkey.connection_url}/0", **asdict(parts)}
+        settings = {"broker_url": f"{valkey.connection_url}/3", **asdict(parts)}
         with RunningService(tmp_path / "data", models_dir, **settings) as production:
             job = production.client.datasets.order(COUNT, seed=9)
             production.wait_for_pairs(job, 1)
@@ -40,6 +40,8 @@ def test_an_order_and_an_upload_from_end_to_end(
             upload = upload_by_parts(production)
             job.delete()
             wait_until(lambda: not storage.list("jobs/"))
+            assert "broker started" not in production.output()
+            assert not (tmp_path / "data" / "broker").exists()
     assert (upload["status"], upload["count"]) == ("succeeded", 3), upload
     assert digest(job) == digest(undisturbed)
     with zipfile.ZipFile(tmp_path / "dataset.zip") as archive:

@@ -16,6 +16,7 @@ from tests.zips import Pixels
 
 # Every fault has a test; that databases and storages of both kinds carry uploads has one of its own.
 embedded = pytest.mark.parametrize("parts", ["embedded"], indirect=True)
+production = pytest.mark.parametrize("parts", ["production"], indirect=True)
 
 
 class Checked:

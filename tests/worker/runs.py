@@ -19,7 +19,7 @@ from worker.item import Worker
 # Networks of a few hundred weights.
 TINY = {
     "vessel": {"width": 0.125, "latent": 8},
-    "photo": {"width": 0.125, "blocks": 0, "style": 2},
+    "photo": {"width": 0.125, "blocks": 0, "style": 2, "batch": 4},
 }
 
 

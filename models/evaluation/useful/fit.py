@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ LEARNING_RATE = 2e-3
 WARM_UP = 0.05  # share of the steps
 AVERAGE_STEPS = 30.0  # half-life of the averaged weights
 THRESHOLD_PAIRS = 20  # training pairs that the threshold is chosen on
+FOUND_PAIRS = 40  # generated pairs in which a segmenter of real pairs looks for the labels
 SHEET_PAIRS = 4
 
 
@@ -55,7 +57,7 @@ def fit_arm(
         {"name": name, "f1": round(f1_score((share >= threshold)[field], label[field]), 5)}
         for name, share, label, field in zip(data.test.names, shares, truth, fields, strict=True)
     ]
-    values = {
+    values: dict[str, Any] = {
         "arm": arm.value,
         "seed": seed,
         "threshold": threshold,
@@ -66,6 +68,8 @@ def fit_arm(
         "per_image": per_image,
         "network": {"class": "Segmenter", "config": asdict(config)},
     }
+    if arm is Arm.REAL:
+        values["found_again"] = _found_again(segmenter, data, threshold)
     sheet = _sheet(data.test, shares >= threshold)
     return StepResult(values, {f"{arm.value}-{seed}.png": sheet} if seed == 0 else {})
 
@@ -132,6 +136,20 @@ def _training_pairs(arm: Arm, data: EvaluationData) -> PairArrays:
     else:
         pairs = data.train
     return pairs.take(range(min(len(pairs), THRESHOLD_PAIRS)))
+
+
+def _found_again(
+    segmenter: Segmenter, data: EvaluationData, threshold: float
+) -> dict[str, dict[str, float]]:
+    """What a segmenter that has learned from real pairs finds of the labels in generated photographs:
+    whether these show their labels as real photographs show theirs."""
+    found = {}
+    for name, pairs in (("synthetic", data.synthetic), ("rendered", data.rendered)):
+        if pairs is not None:
+            some = pairs.take(range(min(len(pairs), FOUND_PAIRS)))
+            shares = probabilities(segmenter, some)
+            found[name] = pooled_scores(shares, some.labels, some.fields, threshold)
+    return found
 
 
 def _sheet(test: PairArrays, found: NDArray[np.bool_]) -> bytes:
