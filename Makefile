@@ -8,7 +8,7 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test browser screenshots bench estimates load lint train evaluate openapi clean
+.PHONY: help run demo test browser screenshots bench estimates load lint train evaluate openapi reference clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ evaluate: $(READY) ## a model against real PAIRS: useful, real, private? ARGS="-
 
 openapi: $(READY) ## write openapi.json anew
 	$(BIN)/python -m app.openapi
+
+reference: $(READY) ## write docs/reference anew
+	$(BIN)/python -m app.reference
 
 clean: ## remove the virtual environment and what runs left
 	rm -rf $(VENV) .fundusmith demo

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -206,22 +205,6 @@ def test_ctrl_c_stops_the_watching_only(
     assert f"fundusmith watch {job}" in words
     make_items(services)
     assert told("status", job)["status"] == "succeeded"
-
-
-def commands(group: click.Group, path: str = "fundusmith") -> Iterator[str]:
-    for name in group.list_commands(click.Context(group)):
-        command = group.get_command(click.Context(group), name)
-        assert command is not None and command.help, name
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path} {name}")
-        else:
-            yield f"{path} {name}"
-
-
-def test_every_command_is_documented(parts: object) -> None:
-    readme = (ROOT / "README.md").read_text()
-    missing = [path for path in commands(main) if not re.search(rf"{path}\b", readme)]
-    assert not missing
 
 
 def test_every_field_of_an_order_is_an_option(parts: object) -> None:

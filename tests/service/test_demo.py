@@ -1,7 +1,6 @@
-"""What a new user runs first: ``fundusmith demo``, as ``make demo`` calls it, and the example."""
+"""What a new user runs first: ``fundusmith demo``, as ``make demo`` calls it."""
 
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -10,9 +9,6 @@ from pathlib import Path
 from PIL import Image
 
 from tests.service.running import RunningService
-from tests.zips import pairs
-
-ROOT = Path(__file__).parents[2]
 
 
 def demo(environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -62,25 +58,3 @@ def test_wrong_setting_is_named(tmp_path: Path) -> None:
     run = demo(service.environment | {"FUNDUSMITH_PORT": "eighty"}, tmp_path / "demo")
     assert run.returncode == 1
     assert "FUNDUSMITH_PORT: " in run.stderr
-
-
-def test_the_example_trains_a_segmenter(service: RunningService, tmp_path: Path) -> None:
-    example = ROOT / "examples" / "train_segmenter.py"
-    real = tmp_path / "real"
-    for name, data in pairs(2).items():
-        (real / name).parent.mkdir(parents=True, exist_ok=True)
-        (real / name).write_bytes(data)
-    folder = tmp_path / "data"
-    given = ["--count", "12", "--steps", "2", "--folder", folder, "--real", real]
-    run = subprocess.run(
-        [sys.executable, example, *given],
-        env=os.environ | {"FUNDUSMITH_SERVICE": service.address, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    last = run.stdout.splitlines()[-2:]
-    assert re.fullmatch(r"F1 on \d synthetic pairs held out: 0\.\d{3}", last[0])
-    assert re.fullmatch(r"F1 on 2 real pairs: 0\.\d{3}", last[1])
-    assert sorted(path.suffix for path in folder.iterdir()) == [".pt", ".zip"]
