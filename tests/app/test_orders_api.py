@@ -51,6 +51,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "vessel_share": None,
         "minimum_quality": None,
         "maps": None,
+        "not_like": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
@@ -81,7 +82,7 @@ def test_an_order_may_name_everything(api: TestClient) -> None:
     order |= {"vessel_share": {"min": 0.1, "max": 0.2}}
     order |= {"minimum_quality": {"contrast": 4.0, "connected": 0.5}}
     job = api.post("/datasets", json=order).json()
-    assert job["request"] == {**order, "model": "eye@1.0.0", "maps": None}
+    assert job["request"] == {**order, "model": "eye@1.0.0", "maps": None, "not_like": None}
 
 
 def test_the_row_holds_what_the_order_was_made_with(
@@ -265,6 +266,7 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "vessel_share": None,
             "minimum_quality": None,
             "maps": None,
+            "not_like": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,
