@@ -6,8 +6,13 @@ python examples/train_segmenter.py --real mine   # tests it on real pairs, too: 
 """
 
 import argparse
+import os
 from itertools import pairwise
 from pathlib import Path
+
+# Before torch is loaded: threads that wait for each other leave the cores to what else runs here.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 import torch
 from torch import Tensor, nn
