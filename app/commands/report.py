@@ -41,7 +41,7 @@ def figures_of(summary: Summary) -> Table:
     ]
     for name, value, form, meaning in (
         ("synthetic to real", summary.synthetic_to_real, ".3f", "1 is as good as real pairs"),
-        ("KID", summary.kid, ".4f", "distance to real photographs, 0 is none"),
+        ("KID", summary.kid, ".4f", "distance to real photographs, none at 0 or below"),
         ("copies", summary.copies, "d", "generated maps that copy a real one"),
         ("nearer to training", summary.nearer_to_training, ".0%", "of the generated maps"),
     ):

@@ -74,7 +74,12 @@ def take(browser: Browser, address: str, pages: dict[str, str], scheme: str, scr
         if name == "pair":
             page.locator("[data-pair='3']").click()
         page.wait_for_timeout(SETTLED)
+        if name == "evaluation":  # a frame that is out of view stays empty
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": SCREENS[screen]["width"], "height": height})
+            page.wait_for_timeout(SETTLED)
         save(page, f"{name}-{scheme}-{screen}.png", whole=name in ("training-run", "evaluation"))
+        page.set_viewport_size(SCREENS[screen])  # type: ignore[arg-type]
     context.close()
 
 

@@ -184,10 +184,10 @@ def test_from_an_upload_to_a_model(
         page.get_by_role("link", name="Order pairs from it").click()
         expect(page.get_by_label("Model")).to_have_value("learned@1.0.0")
 
-        page.goto("/#/models/tiny@1.0.0")
+        page.goto("/#/models/tiny-64@0.0.1")
         page.locator("main").get_by_role("link", name="Evaluations").click()
         page.get_by_role("link", name="Evaluate it").click()
-        expect(page.get_by_label("Model or data set")).to_have_value("tiny@1.0.0")
+        expect(page.get_by_label("Model or data set")).to_have_value("tiny-64@0.0.1")
         page.get_by_label("Generated pairs", exact=True).fill("16")
         for part in page.get_by_role("checkbox").all()[1:]:
             part.uncheck()

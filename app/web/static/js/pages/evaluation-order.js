@@ -66,7 +66,7 @@ function form(pairs, models, datasets, query) {
       field("Networks for each way of training", seeds, { pointer: "#/seeds", help: "More of them tell better what is chance." }),
       field("Training steps of each", steps, { pointer: "#/steps" }),
       field("Seed", seed, { pointer: "#/seed", help: "Drawn and recorded if you leave it out." }),
-      group("What is done", only.map((box) => h("label", { class: "check" }, box, PARTS[box.value])), { pointer: "#/only", whole: true, help: "The first takes minutes, each of the others trains networks." })),
+      group("What is done", h("div", { class: "choices" }, only.map((box) => h("label", {}, box, PARTS[box.value]))), { pointer: "#/only", whole: true, help: "The first takes minutes, each of the others trains networks." })),
     h("details", { class: "more" }, h("summary", {}, "More options"), h("div", { class: "fields" },
       field("A map is a copy from an overlap of", overlap, { pointer: "#/copy_overlap", help: "F1 with a real map, turned, mirrored and shifted as it fits best." }))),
     wrong, h("div", { class: "actions" }, button));
