@@ -16,6 +16,7 @@ COMMANDS = {
     "delete": "app.commands.change",
     "upload": "app.commands.upload",
     "train": "app.commands.train",
+    "evaluate": "app.commands.evaluate",
     "models": "app.commands.models",
     "usage": "app.commands.usage",
     "keys": "app.commands.keys",

@@ -19,7 +19,8 @@ HEAD = """\
 *This page is made by `make reference`.* {lead}
 """
 COMMANDS = """What each is for, by example: [orders](../order.md), [uploads](../uploads.md),
-[training](../training.md), [models](../models.md), [keys](../operation.md#who-may-order)."""
+[training](../training.md), [evaluations](../../README.md#is-it-good-enough), [models](../models.md),
+[keys](../operation.md#who-may-order)."""
 SETTINGS = """Each is an environment variable, and all have a default.
 [Running the service](../operation.md) says when to set them."""
 ENDPOINTS = """A running service has the same with every field, at `/docs` to try out and at

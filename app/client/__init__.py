@@ -6,7 +6,13 @@ with Client() as client:
 
 from app.client.answers import ENDED, Archive, Quote, Usage, Volume
 from app.client.async_client import AsyncClient
-from app.client.async_handles import AsyncDataset, AsyncModel, AsyncTrainingRun, AsyncUpload
+from app.client.async_handles import (
+    AsyncDataset,
+    AsyncEvaluation,
+    AsyncModel,
+    AsyncTrainingRun,
+    AsyncUpload,
+)
 from app.client.client import Client
 from app.client.errors import (
     ClientError,
@@ -16,13 +22,14 @@ from app.client.errors import (
     ServiceError,
     UnreachableError,
 )
-from app.client.handles import Dataset, Job, Model, TrainingRun, Upload
+from app.client.handles import Dataset, Evaluation, Job, Model, TrainingRun, Upload
 
 __all__ = [
     "ENDED",
     "Archive",
     "AsyncClient",
     "AsyncDataset",
+    "AsyncEvaluation",
     "AsyncModel",
     "AsyncTrainingRun",
     "AsyncUpload",
@@ -30,6 +37,7 @@ __all__ = [
     "ClientError",
     "DamagedError",
     "Dataset",
+    "Evaluation",
     "Fault",
     "Job",
     "JobFailedError",

@@ -187,7 +187,7 @@ class RunProgress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunEstimate:
+class QueueEstimate:
     seconds_left: float | None
     queue_position: int | None
 
@@ -200,7 +200,7 @@ class RunAnswer(JobAnswer):
 
     pairs: int
     progress: RunProgress
-    estimate: RunEstimate
+    estimate: QueueEstimate
     settings: Document | None
     model: str | None
 
@@ -212,6 +212,43 @@ class MetricsLine(Answer):
     images: int
     seconds: float
     values: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepInHand:
+    """``share`` of it is done, 0 to 1."""
+
+    step: str
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationProgress:
+    steps: int
+    done: int
+    current: list[StepInHand]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The figures that matter most, None of what was not asked for; ``f1`` is by way of training."""
+
+    f1: dict[str, float]
+    synthetic_to_real: float | None
+    kid: float | None
+    copies: int | None
+    nearer_to_training: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationAnswer(JobAnswer):
+    """``summary`` is there once the report is."""
+
+    home: ClassVar[str] = "/evaluations"
+
+    progress: EvaluationProgress
+    estimate: QueueEstimate
+    summary: Summary | None
 
 
 @dataclass(frozen=True, kw_only=True)

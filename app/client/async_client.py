@@ -16,6 +16,7 @@ from app.client import steps
 from app.client.answers import Quote, Usage, read
 from app.client.async_handles import (
     AsyncDataset,
+    AsyncEvaluation,
     AsyncModel,
     AsyncTrainingRun,
     AsyncUpload,
@@ -25,13 +26,14 @@ from app.client.calls import Call, Pause, Steps, T, http_options
 from app.client.client import NEWEST, Client
 from app.client.downloads import quiet
 from app.client.errors import UnreachableError
-from app.client.steps import Contents, OnBytes, OrderOptions, RunOptions
+from app.client.steps import Contents, EvaluationOptions, OnBytes, OrderOptions, RunOptions
 from app.client.uploading import send_package, send_upload
 
-KINDS: dict[str, type[AsyncDataset | AsyncUpload | AsyncTrainingRun]] = {
+KINDS: dict[str, type[AsyncDataset | AsyncUpload | AsyncTrainingRun | AsyncEvaluation]] = {
     "ds": AsyncDataset,
     "up": AsyncUpload,
     "tr": AsyncTrainingRun,
+    "ev": AsyncEvaluation,
 }
 
 
@@ -58,6 +60,7 @@ class AsyncClient:
         self.datasets = AsyncDatasets(self)
         self.uploads = AsyncUploads(self)
         self.training_runs = AsyncTrainingRuns(self)
+        self.evaluations = AsyncEvaluations(self)
         self.models = AsyncModels(self)
 
     @property
@@ -85,8 +88,10 @@ class AsyncClient:
         except httpx.TransportError:
             return False
 
-    async def job(self, job_id: str) -> AsyncDataset | AsyncUpload | AsyncTrainingRun:
-        """The data set, upload or training run of this id.
+    async def job(
+        self, job_id: str
+    ) -> AsyncDataset | AsyncUpload | AsyncTrainingRun | AsyncEvaluation:
+        """The data set, upload, training run or evaluation of this id.
 
         Raises:
             ValueError: the id is of none of them.
@@ -230,6 +235,43 @@ class AsyncTrainingRuns:
         """The newest ones first."""
         found = await self._client.run(steps.pages(AsyncTrainingRun.home, status, limit))
         return [read(AsyncTrainingRun, document, client=self._client) for document in found]
+
+
+class AsyncEvaluations:
+    """Ordering evaluations, and finding them again."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def order(
+        self,
+        upload: str,
+        *,
+        model: str | None = None,
+        dataset: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[EvaluationOptions],
+    ) -> AsyncEvaluation:
+        """Hold a model or a data set, one of the two, against an upload of real pairs.
+
+        The options are the other fields of an evaluation.
+        """
+        body = steps.evaluation_body(upload, model, dataset, options)
+        document = await self._client.run(steps.order(AsyncEvaluation.home, body, idempotency_key))
+        return read(AsyncEvaluation, document, client=self._client)
+
+    async def get(self, evaluation_id: str) -> AsyncEvaluation:
+        document = await self._client.run(steps.get(f"{AsyncEvaluation.home}/{evaluation_id}"))
+        return read(AsyncEvaluation, document, client=self._client)
+
+    async def list(
+        self, status: str | None = None, limit: int = NEWEST, model: str | None = None
+    ) -> Sequence[AsyncEvaluation]:
+        """The newest ones first; of one model, if its name@version is given."""
+        found = await self._client.run(
+            steps.pages(AsyncEvaluation.home, status, limit, model=model)
+        )
+        return [read(AsyncEvaluation, document, client=self._client) for document in found]
 
 
 class AsyncModels:

@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol, Self
 from app.client import steps
 from app.client.answers import (
     DatasetAnswer,
+    Document,
+    EvaluationAnswer,
     JobAnswer,
     MetricsLine,
     ModelAnswer,
@@ -162,6 +164,25 @@ class AsyncTrainingRun(AsyncJob, RunAnswer):
         """The sheets drawn from fixed noise so far, PNGs, the oldest first."""
         sheets = (await self.client.run(steps.get(f"{self.path}/samples")))["data"]
         return [await self.client.run(steps.get_bytes(sheet["link"])) for sheet in sheets]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsyncEvaluation(AsyncJob, EvaluationAnswer):
+    """A model or a data set that is held against real pairs."""
+
+    async def cancel(self) -> Self:
+        """Stop it; it has no report then."""
+        return self._read(await self.client.run(steps.act("POST", f"{self.path}/cancel")))
+
+    async def report(self) -> Document:
+        """Every figure, with what it was measured on and how."""
+        return await self.client.run(steps.get(f"{self.path}/report"))
+
+    async def save_page(self, to: Path | str) -> Path:
+        """Write the report as one HTML file, with plots and pictures, some of them of the upload."""
+        page = await self.client.run(steps.get_bytes(f"{self.path}/report.html"))
+        await asyncio.to_thread(Path(to).write_bytes, page)
+        return Path(to)
 
 
 @dataclass(frozen=True, kw_only=True)

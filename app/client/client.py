@@ -13,15 +13,16 @@ from app.client.answers import Quote, Usage, read
 from app.client.calls import Call, Pause, Steps, T, http_options
 from app.client.downloads import quiet
 from app.client.errors import UnreachableError
-from app.client.handles import Dataset, Model, TrainingRun, Upload
-from app.client.steps import Contents, OnBytes, OrderOptions, RunOptions
+from app.client.handles import Dataset, Evaluation, Model, TrainingRun, Upload
+from app.client.steps import Contents, EvaluationOptions, OnBytes, OrderOptions, RunOptions
 from app.client.uploading import send_package, send_upload
 
 NEWEST = 20  # of a list, if nothing else is asked for
-KINDS: dict[str, type[Dataset | Upload | TrainingRun]] = {
+KINDS: dict[str, type[Dataset | Upload | TrainingRun | Evaluation]] = {
     "ds": Dataset,
     "up": Upload,
     "tr": TrainingRun,
+    "ev": Evaluation,
 }
 
 
@@ -47,6 +48,7 @@ class Client:
         self.datasets = Datasets(self)
         self.uploads = Uploads(self)
         self.training_runs = TrainingRuns(self)
+        self.evaluations = Evaluations(self)
         self.models = Models(self)
 
     @property
@@ -74,8 +76,8 @@ class Client:
         except httpx.TransportError:
             return False
 
-    def job(self, job_id: str) -> Dataset | Upload | TrainingRun:
-        """The data set, upload or training run of this id.
+    def job(self, job_id: str) -> Dataset | Upload | TrainingRun | Evaluation:
+        """The data set, upload, training run or evaluation of this id.
 
         Raises:
             ValueError: the id is of none of them.
@@ -209,6 +211,41 @@ class TrainingRuns:
         """The newest ones first."""
         found = self._client.run(steps.pages(TrainingRun.home, status, limit))
         return [read(TrainingRun, document, client=self._client) for document in found]
+
+
+class Evaluations:
+    """Ordering evaluations, and finding them again."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def order(
+        self,
+        upload: str,
+        *,
+        model: str | None = None,
+        dataset: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[EvaluationOptions],
+    ) -> Evaluation:
+        """Hold a model or a data set, one of the two, against an upload of real pairs.
+
+        The options are the other fields of an evaluation.
+        """
+        body = steps.evaluation_body(upload, model, dataset, options)
+        document = self._client.run(steps.order(Evaluation.home, body, idempotency_key))
+        return read(Evaluation, document, client=self._client)
+
+    def get(self, evaluation_id: str) -> Evaluation:
+        document = self._client.run(steps.get(f"{Evaluation.home}/{evaluation_id}"))
+        return read(Evaluation, document, client=self._client)
+
+    def list(
+        self, status: str | None = None, limit: int = NEWEST, model: str | None = None
+    ) -> Sequence[Evaluation]:
+        """The newest ones first; of one model, if its name@version is given."""
+        found = self._client.run(steps.pages(Evaluation.home, status, limit, model=model))
+        return [read(Evaluation, document, client=self._client) for document in found]
 
 
 class Models:

@@ -11,6 +11,8 @@ from typing import Any, Literal, Self
 from app.client import steps
 from app.client.answers import (
     DatasetAnswer,
+    Document,
+    EvaluationAnswer,
     JobAnswer,
     MetricsLine,
     ModelAnswer,
@@ -125,6 +127,25 @@ class TrainingRun(Job, RunAnswer):
         """The sheets drawn from fixed noise so far, PNGs, the oldest first."""
         sheets = self.client.run(steps.get(f"{self.path}/samples"))["data"]
         return [self.client.run(steps.get_bytes(sheet["link"])) for sheet in sheets]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Job, EvaluationAnswer):
+    """A model or a data set that is held against real pairs."""
+
+    def cancel(self) -> Self:
+        """Stop it; it has no report then."""
+        return self._read(self.client.run(steps.act("POST", f"{self.path}/cancel")))
+
+    def report(self) -> Document:
+        """Every figure, with what it was measured on and how."""
+        return self.client.run(steps.get(f"{self.path}/report"))
+
+    def save_page(self, to: Path | str) -> Path:
+        """Write the report as one HTML file, with plots and pictures, some of them of the upload."""
+        page = self.client.run(steps.get_bytes(f"{self.path}/report.html"))
+        Path(to).write_bytes(page)
+        return Path(to)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
@@ -13,6 +13,7 @@ LONGEST_PAGE = 100
 DEFAULT_PAUSE = 1.0  # seconds between two looks, where the service says none
 
 Contents = Literal["maps", "pairs"]
+Part = Literal["measures", "real", "augmented", "synthetic", "fine-tuned", "mixed", "rendered"]
 OnBytes = Callable[[int, int], None]
 """Told how many bytes of a file have gone or come, and of how many."""
 
@@ -31,6 +32,7 @@ class OrderOptions(TypedDict, total=False):
     eye: Literal["left", "right"]
     vessel_share: Mapping[str, float]
     minimum_quality: Mapping[str, float]
+    not_like: Mapping[str, str | float]
     maps: str
     deadline: datetime | str
     webhook: Mapping[str, str]
@@ -44,6 +46,19 @@ class RunOptions(TypedDict, total=False):
     seed: int
     settings: Mapping[str, Mapping[str, float]]
     data: Mapping[str, str]
+
+
+class EvaluationOptions(TypedDict, total=False):
+    """The fields of an evaluation but model, dataset and upload."""
+
+    train: int | Sequence[str]
+    hold_out: int | Sequence[str]
+    pairs: int
+    seeds: int
+    steps: int
+    seed: int
+    copy_overlap: float
+    only: Sequence[Part]
 
 
 def get(path: str, **params: Any) -> Steps[Any]:
@@ -89,6 +104,13 @@ def run_body(
     return body | {name: value for name, value in options.items() if value is not None}
 
 
+def evaluation_body(
+    upload: str, model: str | None, dataset: str | None, options: EvaluationOptions
+) -> Document:
+    given = {"model": model, "dataset": dataset, **options}
+    return {"upload": upload} | {name: value for name, value in given.items() if value is not None}
+
+
 def budget(minutes: float | None, images: int | None) -> Document:
     """What each stage may spend; the service refuses both at once, and neither."""
     given = {"minutes": minutes, "images": images}
@@ -100,7 +122,7 @@ def quote(body: Document) -> Steps[Document]:
     return (yield from insist(call)).json()
 
 
-def pages(path: str, status: str | None, limit: int) -> Steps[list[Document]]:
+def pages(path: str, status: str | None, limit: int, **params: Any) -> Steps[list[Document]]:
     """The newest ``limit`` jobs, from as many pages as they are on."""
     found: list[Document] = []
     while len(found) < limit:
@@ -109,6 +131,7 @@ def pages(path: str, status: str | None, limit: int) -> Steps[list[Document]]:
             status=status,
             after=found[-1]["id"] if found else None,
             limit=min(LONGEST_PAGE, limit - len(found)),
+            **params,
         )
         found += page["data"]
         if not page["has_more"]:

@@ -11,7 +11,7 @@ from app.commands.status import describe, find_job
 @click.argument("job_id", metavar="ID")
 @service_command
 def cancel(service: Service, job_id: str) -> None:
-    """Stop a data set or a training run; what is finished is kept."""
+    """Stop a data set, a training run or an evaluation; of the first two, what is finished is kept."""
     job = find_job(service, job_id)
     if isinstance(job, Upload):
         raise click.BadParameter("uploads are not cancelled but deleted", param_hint="ID")
@@ -37,6 +37,6 @@ def resume(service: Service, job_id: str, minutes: float | None, images: int | N
 @click.argument("job_id", metavar="ID")
 @service_command
 def delete(service: Service, job_id: str) -> None:
-    """Remove a data set, an upload or a training run and its files; it is cancelled first."""
+    """Remove a data set, an upload, a training run or an evaluation; it is cancelled first."""
     find_job(service, job_id).delete()
     service.tell({"id": job_id, "deleted": True}, f"{job_id} is deleted.")

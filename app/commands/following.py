@@ -20,11 +20,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from app.client import Dataset, TrainingRun, UnreachableError, Upload
-from app.client.answers import RunAnswer
+from app.client import Dataset, Evaluation, TrainingRun, UnreachableError, Upload
+from app.client.answers import EvaluationAnswer, RunAnswer
 from app.client.steps import OnBytes
 from app.commands.service import REFUSED, STOPPED, Service
-from app.commands.words import duration
+from app.commands.words import duration, step
 
 LINES = 5  # of metrics
 Show = Callable[[Any], None]
@@ -60,6 +60,8 @@ def showing(job: Any, console: Console | None = None) -> Any:
         return _showing_dataset(job, console)
     if isinstance(job, TrainingRun):
         return _showing_run(job, console)
+    if isinstance(job, Evaluation):
+        return _showing_evaluation(job, console)
     return _showing_check(job, console)
 
 
@@ -142,7 +144,27 @@ def _showing_check(upload: Upload, console: Console) -> Iterator[Show]:
         yield show
 
 
-def _state(job: Dataset | RunAnswer) -> str:
+@contextmanager
+def _showing_evaluation(evaluation: Evaluation, console: Console) -> Iterator[Show]:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[more]}", markup=False),
+        console=console,
+    ) as bars:
+        bar = bars.add_task("steps", total=evaluation.progress.steps, more="")
+
+        def show(now: Evaluation) -> None:
+            progress = now.progress
+            done = progress.done + sum(each.share for each in progress.current)
+            words = [f"{progress.done} of {progress.steps}", _state(now)]
+            words += [f"{step(each.step)} {each.share:.0%}" for each in progress.current]
+            bars.update(bar, completed=done, more="  ".join(words))
+
+        yield show
+
+
+def _state(job: Dataset | RunAnswer | EvaluationAnswer) -> str:
     """How it stands, in a few words: state, place in the queue, pace, time left."""
     words = [job.status]
     if job.estimate.queue_position is not None:

@@ -1,4 +1,4 @@
-"""Options that hold several numbers by name."""
+"""Options that hold numbers by name, or names and numbers."""
 
 from typing import Any
 
@@ -27,7 +27,27 @@ class NamedNumbers(click.ParamType):
         try:
             return int(text) if text.strip().isdecimal() else float(text)
         except ValueError:
-            return self.fail(f"{text!r} is no number; write NAME=NUMBER,...", param, context)
+            return self.fail(f"{text!r} is no number; write {self.name}", param, context)
+
+
+class Avoided(NamedNumbers):
+    """An upload, perhaps with an overlap, as in up_1=0.8; read to the order's ``not_like``."""
+
+    name = "UP_ID[=OVERLAP]"
+
+    def convert(self, value: Any, param: Any, context: Any) -> Any:
+        upload, _, overlap = value.partition("=")
+        more = {"overlap": self._number(overlap, param, context)} if overlap else {}
+        return {"upload": upload.strip(), **more}
+
+
+class Which(click.ParamType):
+    """Real pairs of an evaluation: how many, or names of their photographs."""
+
+    name = "NUMBER|NAME,..."
+
+    def convert(self, value: Any, param: Any, context: Any) -> Any:
+        return int(value) if value.isdecimal() else [name.strip() for name in value.split(",")]
 
 
 class StageSetting(NamedNumbers):

@@ -5,11 +5,11 @@ from typing import Any
 import click
 from rich.table import Table
 
-from app.client import Dataset, Upload
+from app.client import Dataset, Evaluation, Upload
 from app.commands.following import stage_progress
-from app.commands.report import report_of
+from app.commands.report import outcome
 from app.commands.service import Service, service_command
-from app.commands.words import about, duration, facts, minute, progress_of, size, table
+from app.commands.words import about, duration, facts, minute, progress_of, size, step, table
 
 
 @click.command()
@@ -18,16 +18,15 @@ from app.commands.words import about, duration, facts, minute, progress_of, size
 @click.option("--limit", default=20, show_default=True, help="In a list: the newest so many.")
 @service_command
 def status(service: Service, job_id: str | None, state: str | None, limit: int) -> None:
-    """Show a data set, an upload or a training run; without ID, the newest of all."""
+    """Show a data set, an upload, a training run or an evaluation; without ID, the newest of all."""
     if job_id is not None:
         job = find_job(service, job_id)
         words: list[Any] = [describe(job)]
-        if isinstance(job, Upload) and job.report:
-            words.append(report_of(job.report))
+        words += outcome(job)
         service.tell(job.document, *words)
         return
     client = service.client
-    kinds = (client.datasets, client.uploads, client.training_runs)
+    kinds = (client.datasets, client.uploads, client.training_runs, client.evaluations)
     found = [job for kind in kinds for job in kind.list(state, limit)]
     jobs = sorted(found, key=lambda job: job.created_at, reverse=True)[:limit]
     rows = [
@@ -57,6 +56,9 @@ def describe(job: Any) -> Table:
         rows.append(("size", job.archive and size(job.archive.bytes)))
     elif isinstance(job, Upload):
         rows.append(("progress" if job.receiving else "good", progress_of(job)))
+    elif isinstance(job, Evaluation):
+        rows.append(("progress", progress_of(job)))
+        rows += [("in hand", f"{step(now.step)}, {now.share:.0%}") for now in job.progress.current]
     else:
         for stage in job.progress.stages:
             rows.append((stage.stage, stage_progress(stage.images, stage.minutes, stage)[1]))

@@ -8,10 +8,9 @@ import click
 
 from app.commands.following import end, follow
 from app.commands.numbers import StageSetting
-from app.commands.report import report_of
 from app.commands.service import Service, service_command
 from app.commands.status import describe
-from app.commands.upload import send
+from app.commands.upload import pairs_of
 
 
 @click.command()
@@ -57,7 +56,7 @@ def train(
     if about is not None:
         options["data"] = _read(about)
     run = service.client.training_runs.start(
-        _upload(service, source),
+        pairs_of(service, source, "SOURCE"),
         name,
         minutes=minutes,
         images=images,
@@ -79,17 +78,3 @@ def _read(about: Path) -> Any:
         return json.loads(about.read_text())
     except ValueError as error:
         raise click.BadParameter(f"{about} is no JSON: {error}", param_hint="--about") from error
-
-
-def _upload(service: Service, source: str) -> str:
-    """The id of the upload to learn from, which may have to be sent first."""
-    path = Path(source)
-    if not path.exists():
-        if source.startswith("up_"):
-            return source
-        raise click.BadParameter(f"there is no {source}", param_hint="SOURCE")
-    upload = send(service, path, "pairs")
-    if upload.report and (upload.report.refused or upload.status != "succeeded"):
-        service.err.print(report_of(upload.report))
-    end(service, upload)
-    return upload.id

@@ -6,7 +6,7 @@ import click
 
 from app.client import Upload
 from app.commands.following import end, follow, transferring
-from app.commands.report import report_of
+from app.commands.report import outcome, report_of
 from app.commands.service import Service, service_command
 from app.commands.status import describe
 
@@ -24,8 +24,7 @@ from app.commands.status import describe
 def upload(service: Service, path: Path, kind: str) -> None:
     """Send a folder or a zip of your own, and show what the check says of each file."""
     checked = send(service, path, kind)
-    words = [describe(checked)]
-    service.tell(checked.document, *words, report_of(checked.report) if checked.report else "")
+    service.tell(checked.document, describe(checked), *outcome(checked))
     end(service, checked)
 
 
@@ -34,3 +33,21 @@ def send(service: Service, path: Path, kind: str) -> Upload:
     with transferring(service, path.name) as on_bytes:
         sent = service.client.uploads.create(path, kind, on_bytes)  # type: ignore[arg-type]
     return follow(service, sent)
+
+
+def pairs_of(service: Service, source: str, option: str) -> str:
+    """The id of an upload of pairs: ``source`` itself, or what comes of the folder or zip it names.
+
+    Raises:
+        click.BadParameter: it is neither; names the ``option``.
+    """
+    path = Path(source)
+    if not path.exists():
+        if source.startswith("up_"):
+            return source
+        raise click.BadParameter(f"there is no {source}", param_hint=option)
+    checked = send(service, path, "pairs")
+    if checked.report and (checked.report.refused or checked.status != "succeeded"):
+        service.err.print(report_of(checked.report))
+    end(service, checked)
+    return checked.id

@@ -4,9 +4,8 @@ import json
 
 import click
 
-from app.client import Upload
 from app.commands.following import end, follow
-from app.commands.report import report_of
+from app.commands.report import outcome
 from app.commands.service import Service, service_command
 from app.commands.status import describe, find_job
 
@@ -15,7 +14,7 @@ from app.commands.status import describe, find_job
 @click.argument("job_id", metavar="ID")
 @service_command
 def watch(service: Service, job_id: str) -> None:
-    """Follow a data set, an upload or a training run to its end. Ctrl-C stops the watching only.
+    """Follow a data set, an upload, a training run or an evaluation to its end. Ctrl-C stops the watching only.
 
     With --json, a line is printed at each change: the whole job as it then is.
     """
@@ -25,6 +24,6 @@ def watch(service: Service, job_id: str) -> None:
     else:
         job = follow(service, job)
         service.out.print(describe(job))
-        if isinstance(job, Upload) and job.report:
-            service.out.print(report_of(job.report))
+        for words in outcome(job):
+            service.out.print(words)
     end(service, job)

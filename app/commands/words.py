@@ -7,7 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from app.client import Dataset, Upload
+from app.client import Dataset, Evaluation, Upload
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -31,6 +31,14 @@ def size(count: float) -> str:
 def minute(time: datetime) -> str:
     """In the user's own time zone."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def step(name: str) -> str:
+    """A step of an evaluation: ``fit:real:0`` is the first network that is trained on real pairs."""
+    if name.startswith("fit:"):
+        _, way, seed = name.split(":")
+        return f"{way}, network {int(seed) + 1}"
+    return name
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -66,6 +74,8 @@ def progress_of(job: Any) -> str:
         if job.parts and job.parts.received is not None:
             return f"{job.parts.received:,} of {job.parts.count:,} parts have come"
         return "its bytes come" if job.receiving else f"{job.count:,} {job.request['kind']}"
+    if isinstance(job, Evaluation):
+        return f"{job.progress.done:,} of {job.progress.steps:,} steps"
     return ", ".join(f"{stage.stage} {stage.images:,} images" for stage in job.progress.stages)
 
 
@@ -75,4 +85,6 @@ def about(job: Any) -> str:
         return f"{job.request['model']}, {job.request['resolution']} px, seed {job.request['seed']}"
     if isinstance(job, Upload):
         return f"{job.request['kind']}, {size(job.request['bytes'] or 0)}"
+    if isinstance(job, Evaluation):
+        return f"{job.request['dataset'] or job.request['model']} beside {job.request['upload']}"
     return job.model or job.request["name"]

@@ -33,7 +33,7 @@ from app.client import (
     parts,
     uploading,
 )
-from app.client.steps import OrderOptions, RunOptions
+from app.client.steps import EvaluationOptions, OrderOptions, RunOptions
 from app.deps import Services
 from app.main import create_app
 from app.settings import Access, Settings
@@ -228,7 +228,7 @@ def test_the_async_client_does_the_same(
     address: str, key: str, services: Services, tmp_path: Path
 ) -> None:
     (tmp_path / "own").mkdir()
-    for name, data in pairs(4).items():
+    for name, data in pairs(8).items():
         (tmp_path / "own" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "own" / name).write_bytes(data)
 
@@ -237,12 +237,17 @@ def test_the_async_client_does_the_same(
             ordered = await asyncio.gather(*(client.datasets.order(2, seed=n) for n in (1, 2)))
             ended = await asyncio.gather(*(one.wait(poll_seconds=0.02) for one in ordered))
             upload = await client.uploads.create(tmp_path / "own")
-            assert (await upload.wait(poll_seconds=0.02)).count == 4
+            assert (await upload.wait(poll_seconds=0.02)).count == 8
             run = await client.training_runs.start(
                 upload.id, "mine", images=300, start_from="eye", settings={"photo": {"width": 0.5}}
             )
             assert run.request["from"] == "eye@1.0.0"
             assert (await client.job(run.id)).id == run.id
+            evaluation = await client.evaluations.order(
+                upload.id, model="eye", train=4, only=["measures"]
+            )
+            (listed,) = await client.evaluations.list(model="eye@1.0.0")
+            assert (await client.job(listed.id)).id == evaluation.id
             (model,) = await client.models.list()
             paths = [await model.export(tmp_path)]
             for dataset in ended:
@@ -301,9 +306,13 @@ def test_the_types_know_the_fields_that_the_service_has() -> None:
         answers.IgnoredFile: "IgnoredFile",
         answers.RunProgress: "RunProgress",
         answers.StageProgress: "StageProgress",
-        answers.RunEstimate: "RunEstimate",
         answers.MetricsLine: "MetricsLine",
         answers.UsageDay: "UsageDay",
+        answers.QueueEstimate: "QueueEstimate",
+        answers.EvaluationAnswer: "Evaluation",
+        answers.EvaluationProgress: "EvaluationProgress",
+        answers.StepInHand: "StepInHand",
+        answers.Summary: "Summary",
         answers.JobError: "JobError",
     }
     for kind, schema in same.items():
@@ -311,6 +320,9 @@ def test_the_types_know_the_fields_that_the_service_has() -> None:
     assert {"count", *get_type_hints(OrderOptions)} == _schema_fields("DatasetOrder")
     assert {"upload", "name", "budget", "from", *get_type_hints(RunOptions)} == _schema_fields(
         "TrainingOrder"
+    )
+    assert {"upload", "model", "dataset", *get_type_hints(EvaluationOptions)} == _schema_fields(
+        "EvaluationOrder"
     )
     for name in ("layout", "image_format", "eye"):
         choices = OPENAPI["components"]["schemas"]["DatasetOrder"]["properties"][name]["anyOf"][0]

@@ -14,8 +14,9 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner, Result
 
-from app.client.steps import OrderOptions
+from app.client.steps import EvaluationOptions, OrderOptions
 from app.command import COMMANDS, main
+from app.commands.evaluate import evaluate as evaluate_command
 from app.commands.order import order as order_command
 from app.deps import Services
 from app.jobs.leases import claim_next, complete
@@ -135,6 +136,41 @@ def test_uploads_and_training(
     assert run("resume", upload["id"]).exit_code == run("cancel", upload["id"]).exit_code == 2
 
 
+def test_an_evaluation(
+    run: Run, told: Callable[..., Any], services: Services, own: Path, tmp_path: Path
+) -> None:
+    for name, data in pairs(9).items():
+        (own / name).write_bytes(data)
+    fields = [
+        "--pairs",
+        own,
+        "--train",
+        "4",
+        "--seeds",
+        "1",
+        "--only",
+        "real",
+        "--only",
+        "measures",
+    ]
+    with working(services):
+        result = run("evaluate", "eye", *fields, "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    for words in ("2 of 2 steps", "F1, real", "0.938", "report.html"):
+        assert words in result.stdout
+    assert json.loads((tmp_path / "report" / "report.json").read_text()) == {"facts": {}}
+    assert (tmp_path / "report" / "report.html").read_text() == "<h1>F1"
+    first = re.findall(r"ev_[\w-]+", result.stdout)[0]
+    assert "0.938" in run("watch", first).stdout
+    upload = told("status", first)["request"]["upload"]
+    names = ["--hold-out", "0.png,1.png,2.png,3.png", "--count", "20"]
+    second = told("evaluate", "eye", "--pairs", upload, *names, "--detach")
+    assert [pair["number"] for pair in second["request"]["train"]] == [4, 5, 6, 7, 8]
+    assert (second["request"]["pairs"], told("cancel", second["id"])["status"]) == (20, "cancelled")
+    assert {each["id"] for each in told("status")["data"]} == {first, second["id"], upload}
+    assert told("delete", first)["deleted"]
+
+
 def test_models(told: Callable[..., Any], run: Run, tmp_path: Path) -> None:
     (model,) = told("models", "list")["data"]
     assert told("models", "show", "eye") == told("models", "default", "eye") == model
@@ -156,11 +192,13 @@ def test_models(told: Callable[..., Any], run: Run, tmp_path: Path) -> None:
         (["order", "2", "--deadline", "soon", "--seed", "-1"], 1, ["deadline: ", "seed: "]),
         (["order", "2", "--splits", "train=most"], 2, ["--splits", "NAME=NUMBER"]),
         (["status", "ds_never"], 1, ["ds_never"]),
-        (["status", "never"], 2, ["ds_, up_, tr_"]),
+        (["status", "never"], 2, ["ds_, up_, tr_, ev_"]),
         (["watch", "up_never"], 1, ["up_never"]),
         (["download", "ds_never"], 1, ["ds_never"]),
         (["train", "up_never", "--name", "a"], 2, ["--minutes or --images"]),
         (["train", "nowhere", "--name", "a", "--images", "9"], 2, ["nowhere"]),
+        (["evaluate", "eye", "--pairs", "up_never"], 1, ["upload: "]),
+        (["order", "2", "--not-like", "up_never=0.8"], 1, ["not_like/upload: "]),
         (["upload", "nowhere"], 2, ["nowhere"]),
         (["usage", "--days", "0"], 1, ["days"]),
     ],
@@ -210,6 +248,11 @@ def test_ctrl_c_stops_the_watching_only(
 def test_every_field_of_an_order_is_an_option(parts: object) -> None:
     options = {parameter.name for parameter in order_command.params}
     assert set(OrderOptions.__annotations__) <= options
+
+
+def test_every_field_of_an_evaluation_is_an_option(parts: object) -> None:
+    options = {parameter.name for parameter in evaluate_command.params}
+    assert set(EvaluationOptions.__annotations__) - {"pairs"} <= options  # which is --count
 
 
 def test_commands_that_call_a_service_load_none_of_it(parts: object) -> None:

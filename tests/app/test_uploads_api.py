@@ -285,6 +285,7 @@ def test_slow_uploads_hold_up_nobody(settings: Settings) -> None:
         waiting = [slow.enter_context(begin(address, len(data))) for _ in range(60)]
         for connection in waiting:
             connection.sendall(data[:100])
+        wait_until(lambda: len(api.get("/uploads?limit=100").json()["data"]) == len(waiting))
         page = api.get("/uploads").json()["data"]
         assert {(each["receiving"], each["request"]["bytes"]) for each in page} == {
             (True, len(data))

@@ -1,7 +1,7 @@
 """Takes the screenshots in ``docs``: ``python -m tests.service.screenshots http://127.0.0.1:8000``.
 
 Each page of a running service, light and dark, at a desk and on a phone, with its newest data set,
-upload and training run. They should be of generated pictures only.
+upload, training run and evaluation. They should be of generated pictures only.
 """
 
 import io
@@ -40,7 +40,7 @@ def find_pages(address: str) -> Iterator[tuple[str, str]]:
     with httpx.Client(base_url=address, trust_env=False) as http:
         newest = {
             kind: http.get(f"/{kind}?status=succeeded").json()["data"][0]["id"]
-            for kind in ("datasets", "uploads", "training-runs")
+            for kind in ("datasets", "uploads", "training-runs", "evaluations")
         }
         models = [model["id"] for model in http.get("/models").json()["data"]]
     yield "order", "order"
@@ -55,6 +55,8 @@ def find_pages(address: str) -> Iterator[tuple[str, str]]:
     yield "models", "models"
     yield "model", f"models/{models[0]}"
     yield "compare", f"models/compare?ids={','.join(models)}"
+    yield "evaluations", "evaluations"
+    yield "evaluation", f"evaluations/{newest['evaluations']}"
     yield "usage", "usage"
 
 
@@ -72,7 +74,12 @@ def take(browser: Browser, address: str, pages: dict[str, str], scheme: str, scr
         if name == "pair":
             page.locator("[data-pair='3']").click()
         page.wait_for_timeout(SETTLED)
-        save(page, f"{name}-{scheme}-{screen}.png", whole=name == "training-run")
+        if name == "evaluation":  # a frame that is out of view stays empty
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": SCREENS[screen]["width"], "height": height})
+            page.wait_for_timeout(SETTLED)
+        save(page, f"{name}-{scheme}-{screen}.png", whole=name in ("training-run", "evaluation"))
+        page.set_viewport_size(SCREENS[screen])  # type: ignore[arg-type]
     context.close()
 
 

@@ -29,7 +29,18 @@ from tests.zips import pack, pairs, photograph, picture
 CHROMIUM = shutil.which("chromium")
 PAIRS = 8
 PATIENCE = 60_000  # milliseconds: for what real processes do
-PAGES = ("order", "datasets", "uploads", "training", "training/new", "models", "usage", "nowhere")
+PAGES = (
+    "order",
+    "datasets",
+    "uploads",
+    "training",
+    "training/new",
+    "models",
+    "evaluations",
+    "evaluations/new",
+    "usage",
+    "nowhere",
+)
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no Chromium: as root, `make browser` installs Debian's"
@@ -138,13 +149,13 @@ def test_from_an_upload_to_a_model(
 ) -> None:
     zip_file = tmp_path / "mine.zip"
     zip_file.write_bytes(
-        pack({**pairs(6), "images/alone.png": picture(photograph(9)), "notes.txt": b"-"})
+        pack({**pairs(8), "images/alone.png": picture(photograph(9)), "notes.txt": b"-"})
     )
     with visit(browser, service.address) as page:
         page.goto("/#/uploads")
         page.get_by_label("Choose a zip").set_input_files(zip_file)
         expect(page.locator("h1")).to_have_text("Pairs")
-        wait_for_pictures(page, 12)
+        wait_for_pictures(page, 16)
         expect(page.get_by_role("row", name="images/alone.png")).to_contain_text(
             "no label has its name"
         )
@@ -172,6 +183,22 @@ def test_from_an_upload_to_a_model(
         expect(page.locator(".sheet:visible img")).to_be_visible()
         page.get_by_role("link", name="Order pairs from it").click()
         expect(page.get_by_label("Model")).to_have_value("learned@1.0.0")
+
+        page.goto("/#/models/tiny-64@0.0.1")
+        page.locator("main").get_by_role("link", name="Evaluations").click()
+        page.get_by_role("link", name="Evaluate it").click()
+        expect(page.get_by_label("Model or data set")).to_have_value("tiny-64@0.0.1")
+        page.get_by_label("Generated pairs", exact=True).fill("16")
+        for part in page.get_by_role("checkbox").all()[1:]:
+            part.uncheck()
+        page.get_by_label("Train on", exact=True).fill("4")
+        page.get_by_role("button", name="Start evaluation").click()
+        expect(page.locator(".status")).to_have_text("Succeeded")
+        expect(page.get_by_text("1 of 1 step")).to_be_visible()
+        expect(page.locator(".facts").first).to_contain_text("of 16")
+        report = page.frame_locator("iframe.report")
+        expect(report.get_by_role("heading", name="Evaluation of")).to_be_visible()
+        assert report.locator("img").first.evaluate("image => image.naturalWidth > 0")
 
 
 def test_what_is_wrong_is_said_at_the_field(service: RunningService, browser: Browser) -> None:

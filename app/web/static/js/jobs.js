@@ -39,7 +39,7 @@ export async function jobList(path, describe, none, signal) {
   let more = false;
 
   async function load(after, limit) {
-    const page = await get(`${path}?limit=${limit}${after ? `&after=${after}` : ""}`, signal);
+    const page = await get(`${path}${path.includes("?") ? "&" : "?"}limit=${limit}${after ? `&after=${after}` : ""}`, signal);
     jobs = after ? jobs.concat(page.data) : page.data;
     more = page.has_more;
     fill(list, jobs.map(describe));

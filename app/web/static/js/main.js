@@ -13,5 +13,8 @@ start({
   "/models": () => import("./pages/models.js"),
   "/models/compare": () => import("./pages/compare.js"),
   "/models/:id": () => import("./pages/model.js"),
+  "/evaluations": () => import("./pages/evaluations.js"),
+  "/evaluations/new": () => import("./pages/evaluation-order.js"),
+  "/evaluations/:id": () => import("./pages/evaluation.js"),
   "/usage": () => import("./pages/usage.js"),
 }, document.getElementById("main"));

@@ -73,6 +73,7 @@ function actions(job) {
       if (await confirm("Cancel this order?", "What is finished by then is packed and can be downloaded.", "Cancel the order")) await act(links.cancel);
     }),
     again,
+    job.status === "succeeded" && h("a", { class: "button", href: `#/evaluations/new?dataset=${job.id}` }, "Evaluate"),
     ENDED.includes(job.status) && action("Delete", async () => {
       if (!(await confirm("Delete this data set?", "Its files are removed. The same order with the same seed makes it again.", "Delete"))) return;
       await remove(links.self);

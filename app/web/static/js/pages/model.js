@@ -39,6 +39,7 @@ function actions(model) {
   const home = model.links.self;
   return [
     h("a", { class: "button primary", href: `#/order?model=${encodeURIComponent(model.id)}` }, "Order pairs"),
+    h("a", { class: "button", href: `#/evaluations?model=${encodeURIComponent(model.id)}` }, "Evaluations"),
     !model.default && action("Make it the default", async () => {
       await act(`${home}/default`, "PUT");
       toast(`Orders that name no model get ${model.id} from now on.`);

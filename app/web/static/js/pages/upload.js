@@ -36,6 +36,7 @@ function actions(upload) {
   const good = upload.status === "succeeded";
   return [
     good && upload.request.kind === "pairs" && h("a", { class: "button primary", href: `#/training/new?upload=${upload.id}` }, "Train on these pairs"),
+    good && upload.request.kind === "pairs" && h("a", { class: "button", href: `#/evaluations/new?upload=${upload.id}` }, "Evaluate against them"),
     good && h("a", { class: "button", href: `#/order?maps=${upload.id}` }, "Photograph these maps"),
     action("Delete", async () => {
       if (!(await confirm("Delete this upload?", "Its pictures are removed. Models that have learned from them stay.", "Delete"))) return;
