@@ -22,7 +22,7 @@ class FlakyProxy:
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._broken = threading.Event()
         self._open: set[socket.socket] = set()
-        self.refused = 0  # requests answered with 503
+        self.disturbed = 0  # connections cut, and requests answered with 503
         threading.Thread(target=self._accept, daemon=True).start()
 
     @contextmanager
@@ -30,6 +30,7 @@ class FlakyProxy:
         """Cuts every connection, and answers new ones with 503 until the end of the block."""
         self._broken.set()
         for connection in list(self._open):
+            self.disturbed += 1
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         try:
@@ -53,7 +54,7 @@ class FlakyProxy:
             if self._broken.is_set():
                 client.recv(CHUNK)
                 client.sendall(SLOW_DOWN)
-                self.refused += 1
+                self.disturbed += 1
                 return
             with socket.create_connection(self._target) as server:
                 ends = {client, server}

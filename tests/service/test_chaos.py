@@ -85,7 +85,7 @@ def test_fifty_faults(parts: Parts, proxy: FlakyProxy, models_dir: Path, tmp_pat
             assert ended["status"] == "succeeded", ended
             (found,) = ended.download(tmp_path)
             assert found.read_bytes() == expected
-        assert proxy.refused > 0
+        assert proxy.disturbed > 0
         _nothing_is_left_over(service, [job["id"] for job in (calm, *jobs)])
 
 
