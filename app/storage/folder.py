@@ -115,6 +115,9 @@ class FolderStorage:
 
     def join_parts(self, key: str, upload: str) -> None:
         found = self._part_files(key, upload)
+        if self._path(key).exists():
+            # Joined by another, who may have removed some of the parts before they were listed.
+            raise nothing_sent(key)
         try:
             with self.write(key) as target:
                 for number in sorted(found):

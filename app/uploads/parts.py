@@ -178,10 +178,11 @@ def complete_upload(services: Services, caller: Caller, upload_id: str) -> None:
     try:
         _refuse_missing(awaited, services.storage.parts(awaited.key, awaited.upload))
         services.storage.join_parts(awaited.key, awaited.upload)
-    except StorageKeyError:
-        # Joined by another such request: by one at the same time, or one that did not live to note it.
+    except (StorageKeyError, ProblemError) as error:
+        # Joined by another such request: by one at the same time, which may be removing the parts just
+        # now, or by one that did not live to note it.
         if not _is_whole(services, job):
-            raise _awaits_none(job) from None
+            raise (error if isinstance(error, ProblemError) else _awaits_none(job)) from None
     if start_check(services.db, upload_id, job.request["bytes"]):
         send_hints(services.settings, 1)
         return
