@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,8 +76,8 @@ def _digest(archive: zipfile.ZipFile, name: str) -> str | None:
         with archive.open(name) as file:
             while piece := file.read(PIECE):
                 digest.update(piece)
-    except (KeyError, OSError, zipfile.BadZipFile, NotImplementedError):
-        return None
+    except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return None  # RuntimeError: its damaged header says that it is encrypted, or packed oddly
     return digest.hexdigest()
 
 

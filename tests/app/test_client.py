@@ -33,6 +33,7 @@ from app.client import (
     parts,
     uploading,
 )
+from app.client.contents import _digest
 from app.client.steps import EvaluationOptions, OrderOptions, RunOptions
 from app.deps import Services
 from app.main import create_app
@@ -130,6 +131,22 @@ def test_a_damaged_file_is_found(made: Dataset, tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
     (path,) = made.download(folder)
     assert ZipFile(path).testzip() is None
+
+
+@embedded
+@pytest.mark.parametrize(("place", "value"), [(8, 8), (6, 1)], ids=["packed", "encrypted"])
+def test_a_damaged_header_is_found(made: Dataset, tmp_path: Path, place: int, value: int) -> None:
+    """The entry says that it is deflated, or encrypted, which none in an archive is."""
+    (path,) = made.download(tmp_path)
+    data = bytearray(path.read_bytes())
+    name = ZipFile(path).namelist()[-1]
+    listed = data.rindex(b"PK\x01\x02")
+    local = ZipFile(path).getinfo(name).header_offset
+    data[local + place] |= value
+    data[listed + place + 2] |= value
+    path.write_bytes(data)
+    with ZipFile(path) as archive:
+        assert _digest(archive, name) is None
 
 
 @embedded
