@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from app.access.caller import Caller
 from app.deps import Services
 from app.errors import ProblemError
-from app.jobs.orders import Idempotency
 from app.jobs.tables import Job
+from app.jobs.terms import Idempotency
 from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
 
 LONGEST_KEY = 255

@@ -1,11 +1,16 @@
 """The jobs that a caller may see, one kind at a time."""
 
+from functools import partial
+
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.errors import ProblemError, invalid_parameter, not_found
+from app.deps import Services
+from app.errors import ProblemError, expired, invalid_parameter, not_found
+from app.jobs.orders import request_cancel, request_delete
 from app.jobs.tables import Job, JobKind, JobStatus
+from app.jobs.terms import Idempotency, Terms
 from app.jobs.uses import in_use
 from app.pages import LONGEST_PAGE
 from app.problems import IN_USE
@@ -70,11 +75,47 @@ def list_jobs(
     return jobs[:limit], len(jobs) > limit
 
 
-def refuse_use(session: Session, job_id: str) -> None:
-    """Refuse to delete what a job that has not ended needs; to be called in the deleting transaction.
+def terms_for(services: Services, caller: Caller, idempotency: Idempotency | None = None) -> Terms:
+    """What the settings say, and the caller is, for each job that the caller orders."""
+    hours = services.settings.retention_hours
+    return Terms(
+        owner=caller.owner,
+        max_attempts=services.settings.max_attempts,
+        retention_seconds=None if hours is None else hours * 3600,
+        idempotency=idempotency,
+        clock=services.clock,
+    )
+
+
+def refuse_expired(job: Job) -> None:
+    """Raises the problem of an expired job, if this is one."""
+    if job.status == JobStatus.EXPIRED:
+        raise expired(f"{JobKind(job.kind).noun} {job.id}")
+
+
+def cancel_job(services: Services, kind: JobKind, job_id: str, caller: Caller) -> None:
+    """Cancel the job; in a state that cannot be cancelled, nothing changes.
 
     Raises:
-        ProblemError: there is such a job.
+        ProblemError: there is no such job.
     """
+    with services.db.read() as session:
+        get_job(session, kind, job_id, caller)
+    request_cancel(services.db, job_id)
+
+
+def delete_job(services: Services, kind: JobKind, job_id: str, caller: Caller) -> None:
+    """Delete the job; one that is deleted already stays so.
+
+    Raises:
+        ProblemError: there never was such a job, or another that has not ended needs it.
+    """
+    with services.db.read() as session:
+        get_job(session, kind, job_id, caller, deleted=True)
+    request_delete(services.db, job_id, check=partial(_refuse_use, job_id=job_id))
+
+
+def _refuse_use(session: Session, job_id: str) -> None:
+    """Refuse to delete what a job that has not ended needs."""
     if session.scalar(select(Job.id).where(Job.id == job_id, in_use())):
         raise ProblemError(IN_USE, f"A job that has not ended needs {job_id}.")

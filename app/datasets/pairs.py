@@ -6,10 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
+from app.access.jobs import refuse_expired
 from app.archive.layout import index_key, split_of
 from app.archive.segment import PairRecord, read_index
 from app.datasets.schemas import Pair, PairLinks, PairList
-from app.datasets.service import find_dataset, refuse_expired
+from app.datasets.service import find_dataset
 from app.deps import Services
 from app.jobs.tables import Item, ItemKind, ItemState, Job
 from app.storage import Storage, StorageKeyError

@@ -6,10 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
+from app.access.jobs import refuse_expired
 from app.archive.formats import PNG, format_of
 from app.archive.pairs import PairNotReady, Which, read_pair
 from app.datasets.preview import MOST_PAIRS, contact_sheet
-from app.datasets.service import find_dataset, refuse_expired
+from app.datasets.service import find_dataset
 from app.deps import Services
 from app.errors import not_found, not_ready
 from app.jobs.tables import Item, ItemKind, ItemState, Job

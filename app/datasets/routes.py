@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.access.caller import Caller, Reader, Writer
 from app.access.idempotency import IdempotencyKey
-from app.access.jobs import list_jobs
+from app.access.jobs import cancel_job, delete_job, list_jobs, refuse_expired
 from app.access.limits import count_request
 from app.archive.formats import IMAGE_FORMATS, PNG
 from app.archive.layout import of_volume
@@ -225,7 +225,7 @@ def download_dataset(
     """
     with services.db.read() as session:
         job = service.find_dataset(session, dataset_id, caller)
-    service.refuse_expired(job)
+    refuse_expired(job)
     found = service.find_volume(job, volume)
     return send_object(
         request,
@@ -302,7 +302,7 @@ def cancel_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId)
 
     In a state that cannot be cancelled, nothing changes and the answer is the same.
     """
-    service.cancel_dataset(services, caller, dataset_id)
+    cancel_job(services, JobKind.DATASET, dataset_id, caller)
     return answer(_show(services, caller, dataset_id), 200)
 
 
@@ -317,7 +317,7 @@ def delete_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId)
 
     Not while an evaluation looks at it.
     """
-    service.delete_dataset(services, caller, dataset_id)
+    delete_job(services, JobKind.DATASET, dataset_id, caller)
 
 
 def _show(services: Services, caller: Caller, dataset_id: str) -> Dataset:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.idempotency import place_once
-from app.access.jobs import get_job, refuse_use
+from app.access.jobs import get_job, terms_for
 from app.archive.layout import TAR_PAIRS, layout_of
 from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
@@ -20,9 +20,10 @@ from app.datasets.maps import avoided_maps, given_maps, keep_maps
 from app.datasets.quotas import check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
 from app.deps import Services
-from app.errors import expired, invalid_field, invalid_parameter, not_found, not_ready
-from app.jobs.orders import Idempotency, create_job, request_cancel, request_delete
-from app.jobs.tables import Job, JobKind, JobStatus
+from app.errors import invalid_field, invalid_parameter, not_found, not_ready
+from app.jobs.orders import create_job
+from app.jobs.tables import Job, JobKind
+from app.jobs.terms import Idempotency
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.settings import Settings
 from app.webhooks.targets import ForbiddenTarget, check_url
@@ -71,7 +72,6 @@ def _place(
         request.volume_pairs or request.count,
         _cost(services, model, request).bytes,
     )
-    hours = settings.retention_hours
 
     def check(session: Session, now: datetime) -> None:
         check_quotas(session, services, caller, request.count, now)
@@ -85,14 +85,10 @@ def _place(
         request=request.model_dump(exclude_none=True),
         package_digest=model.digest,
         shard_pairs=shard_pairs,
-        owner=caller.owner,
-        max_attempts=settings.max_attempts,
-        retention_seconds=None if hours is None else hours * 3600,
-        idempotency=idempotency,
         webhook_url=None if order.webhook is None else order.webhook.url,
         deadline=order.deadline,
         check=check,
-        clock=services.clock,
+        **terms_for(services, caller, idempotency),
     )
     send_hints(settings, Plan.of(request.model_dump(), shard_pairs).shards)
     return job_id
@@ -117,34 +113,6 @@ def find_dataset(session: Session, job_id: str, caller: Caller) -> Job:
         ProblemError: there is none.
     """
     return get_job(session, JobKind.DATASET, job_id, caller)
-
-
-def cancel_dataset(services: Services, caller: Caller, job_id: str) -> None:
-    """Cancel the job; in a state that cannot be cancelled, nothing changes.
-
-    Raises:
-        ProblemError: there is no such data set.
-    """
-    with services.db.read() as session:
-        find_dataset(session, job_id, caller)
-    request_cancel(services.db, job_id)
-
-
-def delete_dataset(services: Services, caller: Caller, job_id: str) -> None:
-    """Delete the data set; one that is deleted already stays so.
-
-    Raises:
-        ProblemError: there never was such a data set, or an evaluation that has not ended needs it.
-    """
-    with services.db.read() as session:
-        get_job(session, JobKind.DATASET, job_id, caller, deleted=True)
-    request_delete(services.db, job_id, check=partial(refuse_use, job_id=job_id))
-
-
-def refuse_expired(job: Job) -> None:
-    """Raises the problem of an expired data set, if this is one."""
-    if job.status == JobStatus.EXPIRED:
-        raise expired(f"data set {job.id}")
 
 
 def find_volume(job: Job, number: int | None) -> dict[str, Any]:

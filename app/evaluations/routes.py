@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.access.caller import Caller, Reader, Writer
 from app.access.idempotency import IdempotencyKey
-from app.access.jobs import list_jobs
+from app.access.jobs import cancel_job, delete_job, list_jobs, refuse_expired
 from app.access.limits import count_request
 from app.deps import Services, ServicesDep, require_json
 from app.evaluations import service
@@ -239,7 +239,7 @@ def cancel_evaluation(
 
     In a state that cannot be cancelled, nothing changes and the answer is the same.
     """
-    service.cancel_evaluation(services, caller, evaluation_id)
+    cancel_job(services, JobKind.EVALUATION, evaluation_id, caller)
     return answer(_show(services, caller, evaluation_id), 200)
 
 
@@ -251,7 +251,7 @@ def cancel_evaluation(
 )
 def delete_evaluation(services: ServicesDep, caller: Writer, evaluation_id: EvaluationId) -> None:
     """Remove the evaluation and its report; if it has not ended it is cancelled."""
-    service.delete_evaluation(services, caller, evaluation_id)
+    delete_job(services, JobKind.EVALUATION, evaluation_id, caller)
 
 
 def _show(services: Services, caller: Caller, evaluation_id: str) -> Evaluation:
@@ -263,6 +263,6 @@ def _show(services: Services, caller: Caller, evaluation_id: str) -> Evaluation:
 def _look_at(services: Services, caller: Caller, evaluation_id: str) -> Look:
     with services.db.read() as session:
         job = service.find_evaluation(session, evaluation_id, caller)
-        service.refuse_expired(job)
+        refuse_expired(job)
         (evaluation,) = show(session, [job])
     return look_at(evaluation)

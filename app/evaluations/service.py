@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.idempotency import place_once
-from app.access.jobs import find_job, get_job
+from app.access.jobs import find_job, get_job, refuse_expired, terms_for
 from app.broker import send_hints
 from app.deps import Services
-from app.errors import expired, invalid_field, not_ready
+from app.errors import invalid_field, not_ready
 from app.evaluations.schemas import (
     FEWEST_GENERATED,
     PAIRS,
@@ -24,9 +24,9 @@ from app.evaluations.schemas import (
 )
 from app.evaluations.split import FEWEST, split_pairs
 from app.jobs.evaluations import create_evaluation, report_result, step_names
-from app.jobs.orders import Idempotency, request_cancel, request_delete
 from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import Job, JobKind, JobStatus, Role
+from app.jobs.terms import Idempotency
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.uploads.service import find_pairs, keep_pairs, read_report
 
@@ -77,21 +77,15 @@ def _place(
         if order.dataset is not None:
             _find_dataset(session, caller, order.dataset)
 
-    settings = services.settings
-    hours = settings.retention_hours
     job_id = create_evaluation(
         services.db,
         request=request,
         package_digest=subject.digest,
         pairs=upload.count,
         check=check,
-        owner=caller.owner,
-        max_attempts=settings.max_attempts,
-        retention_seconds=None if hours is None else hours * 3600,
-        idempotency=idempotency,
-        clock=services.clock,
+        **terms_for(services, caller, idempotency),
     )
-    send_hints(settings, len(step_names(request)), Role.TRAIN)
+    send_hints(services.settings, len(step_names(request)), Role.TRAIN)
     return job_id
 
 
@@ -102,34 +96,6 @@ def find_evaluation(session: Session, evaluation_id: str, caller: Caller) -> Job
         ProblemError: there is none.
     """
     return get_job(session, JobKind.EVALUATION, evaluation_id, caller)
-
-
-def refuse_expired(job: Job) -> None:
-    """Raises the problem of an expired evaluation, if this is one."""
-    if job.status == JobStatus.EXPIRED:
-        raise expired(f"evaluation {job.id}")
-
-
-def cancel_evaluation(services: Services, caller: Caller, evaluation_id: str) -> None:
-    """Cancel the evaluation; in a state that cannot be cancelled, nothing changes.
-
-    Raises:
-        ProblemError: there is no such evaluation.
-    """
-    with services.db.read() as session:
-        find_evaluation(session, evaluation_id, caller)
-    request_cancel(services.db, evaluation_id)
-
-
-def delete_evaluation(services: Services, caller: Caller, evaluation_id: str) -> None:
-    """Delete the evaluation; one that is deleted already stays so.
-
-    Raises:
-        ProblemError: there never was such an evaluation.
-    """
-    with services.db.read() as session:
-        get_job(session, JobKind.EVALUATION, evaluation_id, caller, deleted=True)
-    request_delete(services.db, evaluation_id)
 
 
 def report_key(services: Services, caller: Caller, evaluation_id: str, which: str) -> str:

@@ -15,18 +15,17 @@ and that of the report has
     summary                what the report itself has for one
 """
 
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app.clock import Clock, utc_now
+from app.clock import utc_now
 from app.database import Database
-from app.jobs.orders import Idempotency
-from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
+from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind
+from app.jobs.terms import Terms, new_job
 from app.jobs.usage import record_usage
 from app.storage import job_prefix
 
@@ -52,11 +51,7 @@ def create_evaluation(
     package_digest: str,
     pairs: int,
     check: Callable[[Session, datetime], None],
-    owner: str = "",
-    max_attempts: int = 3,
-    retention_seconds: float | None = None,
-    idempotency: Idempotency | None = None,
-    clock: Clock = utc_now,
+    **terms: Unpack[Terms],
 ) -> str:
     """Store an evaluation with its steps and its report; returns the job's id.
 
@@ -68,22 +63,10 @@ def create_evaluation(
     Raises:
         sqlalchemy.exc.IntegrityError: the owner has a job with this idempotency key.
     """
-    now = clock()
-    job = Job(
-        id=f"ev_{secrets.token_urlsafe(15)}",
-        kind=JobKind.EVALUATION,
-        owner=owner,
-        request=request,
-        package_digest=package_digest,
-        count=pairs,
-        shard_pairs=0,
-        max_attempts=max_attempts,
-        retention_seconds=retention_seconds,
-        idempotency_key=idempotency and idempotency.key,
-        order_digest=idempotency and idempotency.order_digest,
-        created_at=now,
+    now = terms.get("clock", utc_now)()
+    job = new_job(
+        JobKind.EVALUATION, request, now, terms, package_digest=package_digest, count=pairs
     )
-    job.enter(JobStatus.QUEUED, now)
     steps = [(ItemKind.STEP, ItemState.READY) for _ in step_names(request)]
     kinds = [*steps, (ItemKind.REPORT, ItemState.WAITING)]
     with db.write() as session:

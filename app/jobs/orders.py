@@ -1,11 +1,9 @@
 """How an order begins, and how its user ends a job: create, cancel, delete."""
 
-import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -14,17 +12,10 @@ from app.archive.plan import Plan
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.states import cancel, find_job, settle
-from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
+from app.jobs.tables import Item, ItemKind, ItemState, JobKind
+from app.jobs.terms import Terms, new_job
 
 INSERTED_AT_ONCE = 1_000
-
-
-@dataclass(frozen=True)
-class Idempotency:
-    """What marks an order as the repetition of another: its sender's key, and what was ordered."""
-
-    key: str
-    order_digest: str
 
 
 def create_job(
@@ -33,14 +24,10 @@ def create_job(
     request: dict[str, Any],
     package_digest: str,
     shard_pairs: int,
-    owner: str = "",
-    max_attempts: int = 3,
-    retention_seconds: float | None = None,
-    idempotency: Idempotency | None = None,
     webhook_url: str | None = None,
     deadline: datetime | None = None,
     check: Callable[[Session, datetime], None] = lambda session, now: None,
-    clock: Clock = utc_now,
+    **terms: Unpack[Terms],
 ) -> str:
     """Store an order of ``request["count"]`` pairs, cut into shards and the packing of its volumes.
 
@@ -51,25 +38,19 @@ def create_job(
     Raises:
         sqlalchemy.exc.IntegrityError: the owner has an order with this idempotency key.
     """
-    now = clock()
+    now = terms.get("clock", utc_now)()
     plan = Plan.of(request, shard_pairs)
-    job = Job(
-        id=f"ds_{secrets.token_urlsafe(15)}",
-        kind=JobKind.DATASET,
-        owner=owner,
-        request=request,
+    job = new_job(
+        JobKind.DATASET,
+        request,
+        now,
+        terms,
         package_digest=package_digest,
         count=plan.count,
         shard_pairs=shard_pairs,
-        max_attempts=max_attempts,
-        retention_seconds=retention_seconds,
-        idempotency_key=idempotency and idempotency.key,
-        order_digest=idempotency and idempotency.order_digest,
         webhook_url=webhook_url,
         deadline_at=deadline,
-        created_at=now,
     )
-    job.enter(JobStatus.QUEUED, now)
     with db.write() as session:
         check(session, now)
         session.add(job)

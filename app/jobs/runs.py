@@ -17,19 +17,18 @@ it writes has names of its attempt's own: only its result says that it counts. R
     model            name@version that it registered, or None
 """
 
-import secrets
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.clock import Clock, utc_now
 from app.database import Database
-from app.jobs.orders import Idempotency
 from app.jobs.states import is_wanted, lock_job
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
+from app.jobs.terms import Terms, new_job
 from app.jobs.usage import record_usage
 from app.storage import job_prefix
 
@@ -43,11 +42,7 @@ def create_run(
     package_digest: str,
     pairs: int,
     check: Check,
-    owner: str = "",
-    max_attempts: int = 3,
-    retention_seconds: float | None = None,
-    idempotency: Idempotency | None = None,
-    clock: Clock = utc_now,
+    **terms: Unpack[Terms],
 ) -> str:
     """Store a run and its first slice; returns the job's id.
 
@@ -58,22 +53,8 @@ def create_run(
     Raises:
         sqlalchemy.exc.IntegrityError: the owner has a job with this idempotency key.
     """
-    now = clock()
-    job = Job(
-        id=f"tr_{secrets.token_urlsafe(15)}",
-        kind=JobKind.TRAINING,
-        owner=owner,
-        request=request,
-        package_digest=package_digest,
-        count=pairs,
-        shard_pairs=0,
-        max_attempts=max_attempts,
-        retention_seconds=retention_seconds,
-        idempotency_key=idempotency and idempotency.key,
-        order_digest=idempotency and idempotency.order_digest,
-        created_at=now,
-    )
-    job.enter(JobStatus.QUEUED, now)
+    now = terms.get("clock", utc_now)()
+    job = new_job(JobKind.TRAINING, request, now, terms, package_digest=package_digest, count=pairs)
     with db.write() as session:
         check(session, now)
         session.add(job)

@@ -4,22 +4,16 @@ While the bytes are awaited the job is queued, its check waits, and ``expires_at
 sweeper will give it up. So bytes without a row, which nobody would remove, cannot be.
 """
 
-import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import delete, update
 
-from app.clock import Clock, utc_now
+from app.clock import utc_now
 from app.database import Database
-from app.jobs.orders import Idempotency
 from app.jobs.states import lock_job
-from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
-
-
-def new_upload_id() -> str:
-    """An id for :func:`create_upload`."""
-    return f"up_{secrets.token_urlsafe(15)}"
+from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind
+from app.jobs.terms import Terms, new_job
 
 
 def create_upload(
@@ -29,11 +23,7 @@ def create_upload(
     request: dict[str, Any],
     hours: float,
     parts: dict[str, Any] | None = None,
-    owner: str = "",
-    max_attempts: int = 3,
-    retention_seconds: float | None = None,
-    idempotency: Idempotency | None = None,
-    clock: Clock = utc_now,
+    **terms: Unpack[Terms],
 ) -> None:
     """Store a job that will check what is sent as ``upload_id``, if all of it comes in ``hours``.
 
@@ -43,24 +33,16 @@ def create_upload(
     Raises:
         sqlalchemy.exc.IntegrityError: the owner has a job with this idempotency key.
     """
-    now = clock()
-    job = Job(
+    now = terms.get("clock", utc_now)()
+    job = new_job(
+        JobKind.UPLOAD,
+        request,
+        now,
+        terms,
         id=upload_id,
-        kind=JobKind.UPLOAD,
-        owner=owner,
-        request=request,
         parts=parts,
-        package_digest="",
-        count=0,
-        shard_pairs=0,
-        max_attempts=max_attempts,
-        retention_seconds=retention_seconds,
-        idempotency_key=idempotency and idempotency.key,
-        order_digest=idempotency and idempotency.order_digest,
-        created_at=now,
         expires_at=now + timedelta(hours=hours),
     )
-    job.enter(JobStatus.QUEUED, now)
     check = Item(
         job_id=upload_id,
         kind=ItemKind.CHECK,

@@ -11,12 +11,13 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
+from app.access.jobs import refuse_expired
 from app.deps import Services
 from app.errors import not_found, not_ready
 from app.jobs.runs import slices
 from app.jobs.tables import Job
 from app.training.schemas import Metrics, MetricsLine, Sample, SampleList, Stage
-from app.training.service import find_run, refuse_expired
+from app.training.service import find_run
 
 IN_MEMORY = 4 << 20  # bytes of a zip; a longer one goes to a temporary file
 

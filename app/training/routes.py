@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.access.caller import Caller, Reader, Writer
 from app.access.idempotency import IdempotencyKey
-from app.access.jobs import list_jobs
+from app.access.jobs import cancel_job, delete_job, list_jobs, refuse_expired
 from app.access.limits import count_request
 from app.deps import Services, ServicesDep, require_json
 from app.jobs.tables import JobKind
@@ -254,7 +254,7 @@ def cancel_training_run(services: ServicesDep, caller: Writer, run_id: RunId) ->
 
     In a state that cannot be cancelled, nothing changes and the answer is the same.
     """
-    service.cancel_run(services, caller, run_id)
+    cancel_job(services, JobKind.TRAINING, run_id, caller)
     return answer(_show(services, caller, run_id), 200)
 
 
@@ -285,7 +285,7 @@ def resume_training_run(
 )
 def delete_training_run(services: ServicesDep, caller: Writer, run_id: RunId) -> None:
     """Remove the run and what it has left, but not its model; if it has not ended it is cancelled."""
-    service.delete_run(services, caller, run_id)
+    delete_job(services, JobKind.TRAINING, run_id, caller)
 
 
 def _show(services: Services, caller: Caller, run_id: str) -> TrainingRun:
@@ -297,7 +297,7 @@ def _show(services: Services, caller: Caller, run_id: str) -> TrainingRun:
 def _look_at(services: Services, caller: Caller, run_id: str) -> Look:
     with services.db.read() as session:
         job = service.find_run(session, run_id, caller)
-        service.refuse_expired(job)
+        refuse_expired(job)
         (run,) = show(session, [job])
     return look_at(run)
 

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.idempotency import place_once
-from app.access.jobs import get_job
+from app.access.jobs import get_job, refuse_expired, terms_for
 from app.broker import send_hints
 from app.deps import Services
-from app.errors import ProblemError, expired, invalid_field, not_ready
-from app.jobs.orders import Idempotency, request_cancel, request_delete
+from app.errors import ProblemError, invalid_field, not_ready
 from app.jobs.runs import create_run, resume_run
-from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus, Role
+from app.jobs.tables import ACTIVE, Job, JobKind, Role
+from app.jobs.terms import Idempotency
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.training.schemas import Budget, TrainingOrder
 from app.training.views import RESUMABLE
@@ -45,21 +45,15 @@ def _place(
     with services.db.read() as session:
         upload = find_pairs(session, caller, order.upload, FEWEST_PAIRS)
         model = _find_model(session, services, caller, order)
-    settings = services.settings
-    hours = settings.retention_hours
     job_id = create_run(
         services.db,
         request=_resolve(order, model),
         package_digest="" if model is None else model.digest,
         pairs=upload.count,
         check=lambda session, now: keep_pairs(session, caller, order.upload, FEWEST_PAIRS),
-        owner=caller.owner,
-        max_attempts=settings.max_attempts,
-        retention_seconds=None if hours is None else hours * 3600,
-        idempotency=idempotency,
-        clock=services.clock,
+        **terms_for(services, caller, idempotency),
     )
-    send_hints(settings, 1, Role.TRAIN)
+    send_hints(services.settings, 1, Role.TRAIN)
     return job_id
 
 
@@ -70,23 +64,6 @@ def find_run(session: Session, run_id: str, caller: Caller) -> Job:
         ProblemError: there is none.
     """
     return get_job(session, JobKind.TRAINING, run_id, caller)
-
-
-def refuse_expired(job: Job) -> None:
-    """Raises the problem of an expired run, if this is one."""
-    if job.status == JobStatus.EXPIRED:
-        raise expired(f"training run {job.id}")
-
-
-def cancel_run(services: Services, caller: Caller, run_id: str) -> None:
-    """Cancel the run; in a state that cannot be cancelled, nothing changes.
-
-    Raises:
-        ProblemError: there is no such run.
-    """
-    with services.db.read() as session:
-        find_run(session, run_id, caller)
-    request_cancel(services.db, run_id)
 
 
 def continue_run(services: Services, caller: Caller, run_id: str, budget: Budget | None) -> None:
@@ -117,17 +94,6 @@ def continue_run(services: Services, caller: Caller, run_id: str, budget: Budget
 
     if resume_run(services.db, run_id, budget.model_dump(exclude_none=True), check):
         send_hints(services.settings, 1, Role.TRAIN)
-
-
-def delete_run(services: Services, caller: Caller, run_id: str) -> None:
-    """Delete the run, but not its model; one that is deleted already stays so.
-
-    Raises:
-        ProblemError: there never was such a run.
-    """
-    with services.db.read() as session:
-        get_job(session, JobKind.TRAINING, run_id, caller, deleted=True)
-    request_delete(services.db, run_id)
 
 
 def _resolve(order: TrainingOrder, model: RegisteredModel | None) -> dict[str, Any]:

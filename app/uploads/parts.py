@@ -14,17 +14,18 @@ from sqlalchemy.exc import IntegrityError
 
 from app.access.caller import Caller
 from app.access.idempotency import place_once
+from app.access.jobs import refuse_expired, terms_for
 from app.broker import send_hints
 from app.deps import Services
-from app.errors import ProblemError, expired, invalid_field, not_found, not_ready
-from app.jobs.orders import Idempotency
-from app.jobs.tables import Job, JobStatus
-from app.jobs.uploads import create_upload, new_upload_id, start_check
+from app.errors import ProblemError, invalid_field, not_found, not_ready
+from app.jobs.tables import Job, JobKind
+from app.jobs.terms import Idempotency, new_id
+from app.jobs.uploads import create_upload, start_check
 from app.problems import PART_LENGTH, PARTS_MISSING
 from app.storage import LINK_SECONDS, StorageKeyError, job_prefix
 from app.uploads.pictures import zip_key
 from app.uploads.schemas import Part, PartLink, PartLinks, PartList, PartsOrder
-from app.uploads.service import clear_away, find_upload, job_settings, pour
+from app.uploads.service import clear_away, find_upload, pour
 
 SMALLEST_PART, LARGEST_PART = 8 << 20, 64 << 20  # bytes
 PARTS_AIMED_AT = 1_000
@@ -78,7 +79,7 @@ def begin_upload(
 def _begin(
     services: Services, caller: Caller, order: PartsOrder, idempotency: Idempotency | None
 ) -> str:
-    upload_id, size = new_upload_id(), part_size(order.bytes)
+    upload_id, size = new_id(JobKind.UPLOAD), part_size(order.bytes)
     # The row needs the storage's name of it; if no row comes of it, the sweeper finds it by its age.
     upload = services.storage.begin_parts(zip_key(upload_id))
     try:
@@ -87,8 +88,8 @@ def _begin(
             upload_id,
             request=order.model_dump(exclude_none=True),
             parts={"size": size, "count": -(-order.bytes // size), "upload": upload},
-            idempotency=idempotency,
-            **job_settings(services, caller),
+            hours=services.settings.upload_hours,
+            **terms_for(services, caller, idempotency),
         )
     except IntegrityError:
         services.storage.delete_prefix(job_prefix(upload_id))
@@ -197,8 +198,7 @@ def complete_upload(services: Services, caller: Caller, upload_id: str) -> None:
 def _find(services: Services, caller: Caller, upload_id: str) -> Job:
     with services.db.read() as session:
         job = find_upload(session, upload_id, caller)
-    if job.status == JobStatus.EXPIRED:
-        raise expired(f"upload {upload_id}")
+    refuse_expired(job)
     return job
 
 

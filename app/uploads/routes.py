@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from app.access.caller import Reader, Writer
-from app.access.jobs import list_jobs
+from app.access.jobs import delete_job, list_jobs
 from app.access.limits import count_request
 from app.deps import ServicesDep, require_zip
 from app.jobs.tables import JobKind
@@ -154,4 +154,4 @@ def delete_upload(services: ServicesDep, caller: Writer, upload_id: UploadId) ->
 
     Not while a job that has not ended needs it.
     """
-    service.delete_upload(services, caller, upload_id)
+    delete_job(services, JobKind.UPLOAD, upload_id, caller)

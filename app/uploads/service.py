@@ -2,21 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
-from functools import partial
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
-from app.access.jobs import find_job, get_job, refuse_use
+from app.access.jobs import find_job, get_job, refuse_expired, terms_for
 from app.broker import send_hints
 from app.deps import Services
-from app.errors import expired, invalid_field, not_found, not_ready
-from app.jobs.orders import request_delete
+from app.errors import invalid_field, not_found, not_ready
 from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import Job, JobKind, JobStatus
-from app.jobs.uploads import create_upload, forget_upload, new_upload_id, start_check
+from app.jobs.terms import new_id
+from app.jobs.uploads import create_upload, forget_upload, start_check
 from app.storage import StorageKeyError, job_prefix
 from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
 from app.uploads.schemas import Contents, Report
@@ -38,13 +37,14 @@ async def take_upload(
         ProblemError: the body is too long, or does not go on, or was deleted meanwhile.
         starlette.requests.ClientDisconnect: it broke off.
     """
-    upload_id = new_upload_id()
+    upload_id = new_id(JobKind.UPLOAD)
     await run_in_threadpool(
         create_upload,
         services.db,
         upload_id,
         request={"kind": contents, "bytes": announced},
-        **job_settings(services, caller),
+        hours=services.settings.upload_hours,
+        **terms_for(services, caller),
     )
     try:
         size = await pour(body, services.storage.write(zip_key(upload_id)))
@@ -71,19 +71,6 @@ async def pour(body: AsyncIterator[bytes], opened: AbstractContextManager[Binary
             size += len(piece)
             await run_in_threadpool(file.write, piece)
     return size
-
-
-def job_settings(services: Services, caller: Caller) -> dict[str, Any]:
-    """What :func:`create_upload` takes from the settings and of the caller."""
-    settings = services.settings
-    hours = settings.retention_hours
-    return {
-        "owner": caller.owner,
-        "hours": settings.upload_hours,
-        "max_attempts": settings.max_attempts,
-        "retention_seconds": None if hours is None else hours * 3600,
-        "clock": services.clock,
-    }
 
 
 def clear_away(services: Services, upload_id: str) -> None:
@@ -128,17 +115,6 @@ def keep_pairs(session: Session, caller: Caller, upload_id: str, fewest: int) ->
     find_pairs(session, caller, upload_id, fewest)
 
 
-def delete_upload(services: Services, caller: Caller, upload_id: str) -> None:
-    """Delete the upload; one that is deleted already stays so.
-
-    Raises:
-        ProblemError: there never was such an upload, or a job that has not ended needs it.
-    """
-    with services.db.read() as session:
-        get_job(session, JobKind.UPLOAD, upload_id, caller, deleted=True)
-    request_delete(services.db, upload_id, check=partial(refuse_use, job_id=upload_id))
-
-
 def read_report(services: Services, upload_id: str) -> Report | None:
     """What the check has found; None if it has not ended, or the upload has expired."""
     try:
@@ -157,8 +133,7 @@ def picture_of(
     """
     with services.db.read() as session:
         job = find_upload(session, upload_id, caller)
-    if job.status == JobStatus.EXPIRED:
-        raise expired(f"upload {upload_id}")
+    refuse_expired(job)
     if job.status != JobStatus.SUCCEEDED:
         raise not_ready(job.status, f"The upload has no pictures: its job is {job.status}.")
     if number >= job.count:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from app.access.tables import Scope
 from app.database import Database, migrations
 from app.deps import Services
-from app.jobs.orders import Idempotency, create_job
+from app.jobs.orders import create_job
 from app.jobs.tables import Job
+from app.jobs.terms import Idempotency
 from app.main import create_app
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
