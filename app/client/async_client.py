@@ -13,7 +13,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from app.client import steps
-from app.client.answers import Quote, Usage, read
+from app.client.answers import Document, Quote, Usage, read
 from app.client.async_handles import (
     AsyncDataset,
     AsyncEvaluation,
@@ -288,6 +288,12 @@ class AsyncModels:
     async def list(self) -> Sequence[AsyncModel]:
         found = (await self._client.run(steps.get("/models")))["data"]
         return [read(AsyncModel, document, client=self._client) for document in found]
+
+    async def compare(self, model: str, *others: str) -> Document:
+        """Side by side: ``models``, and ``metrics``, each with a ``name`` and the models' ``values``."""
+        return await self._client.run(
+            steps.get(f"/models/{model}/compare", **{"with": ",".join(others)})
+        )
 
     async def import_package(self, source: Path | str, on_bytes: OnBytes = quiet) -> AsyncModel:
         """Send a package: its folder, or one zip."""

@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from app.client import steps
-from app.client.answers import Quote, Usage, read
+from app.client.answers import Document, Quote, Usage, read
 from app.client.calls import Call, Pause, Steps, T, http_options
 from app.client.downloads import quiet
 from app.client.errors import UnreachableError
@@ -262,6 +262,10 @@ class Models:
     def list(self) -> Sequence[Model]:
         found = self._client.run(steps.get("/models"))["data"]
         return [read(Model, document, client=self._client) for document in found]
+
+    def compare(self, model: str, *others: str) -> Document:
+        """Side by side: ``models``, and ``metrics``, each with a ``name`` and the models' ``values``."""
+        return self._client.run(steps.get(f"/models/{model}/compare", **{"with": ",".join(others)}))
 
     def import_package(self, source: Path | str, on_bytes: OnBytes = quiet) -> Model:
         """Send a package: its folder, or one zip."""

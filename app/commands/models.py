@@ -1,6 +1,7 @@
 """``fundusmith models``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -43,6 +44,18 @@ def show_all(service: Service) -> None:
 def show(service: Service, model: str) -> None:
     """Show one: MODEL is name@version, or a name for its highest version."""
     _tell(service, service.client.models.get(model))
+
+
+@models.command()
+@click.argument("model")
+@click.argument("others", nargs=-1, required=True)
+@service_command
+def compare(service: Service, model: str, others: tuple[str, ...]) -> None:
+    """Show the figures of several models side by side. They compare only where they were measured alike."""
+    found = service.client.models.compare(model, *others)
+    columns = ("figure", *(each["id"] for each in found["models"]))
+    rows = [(metric["name"], *map(_figure, metric["values"])) for metric in found["metrics"]]
+    service.tell(found, table(columns, rows))
 
 
 @models.command("import")
@@ -90,6 +103,12 @@ def delete(service: Service, model: str) -> None:
     found = service.client.models.get(model)
     found.delete()
     service.tell({"id": found.id, "deleted": True}, f"{found.id} is deleted.")
+
+
+def _figure(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _tell(service: Service, model: Model) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 
 from app.client.steps import EvaluationOptions, OrderOptions
@@ -180,6 +181,9 @@ def test_models(told: Callable[..., Any], run: Run, tmp_path: Path) -> None:
         archive.extractall(tmp_path / "eye")
     assert told("models", "import", tmp_path / "eye")["id"] == "eye@2.0.0"
     assert "eye@2.0.0" in run("models", "list").stdout
+    compared = told("models", "compare", "eye@1.0.0", "eye@2.0.0")
+    assert [each["id"] for each in compared["models"]] == ["eye@1.0.0", "eye@2.0.0"]
+    assert run("models", "compare", "eye").exit_code == 2
     assert told("models", "delete", "eye@2.0.0")["deleted"]
     assert run("models", "delete", "eye").exit_code == 2
     assert run("models", "delete", "eye@1.0.0").exit_code == 1  # it is shipped
@@ -243,6 +247,14 @@ def test_ctrl_c_stops_the_watching_only(
     assert f"fundusmith watch {job}" in words
     make_items(services)
     assert told("status", job)["status"] == "succeeded"
+
+
+def test_the_shell_completes_commands_and_options(parts: object) -> None:
+    shell = BashComplete(main, {}, "fundusmith", "_FUNDUSMITH_COMPLETE")
+    assert "_FUNDUSMITH_COMPLETE=bash_complete" in shell.source()
+    assert [found.value for found in shell.get_completions([], "ev")] == ["evaluate"]
+    options = [found.value for found in shell.get_completions(["order"], "--s")]
+    assert {"--seed", "--splits", "--service"} <= set(options)
 
 
 def test_every_field_of_an_order_is_an_option(parts: object) -> None:

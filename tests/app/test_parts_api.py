@@ -245,6 +245,12 @@ def test_a_killed_service_leaves_nothing_that_is_not_swept(settings: Settings) -
         services.db.close()
 
 
+def test_the_page_may_send_parts_where_they_go(api: TestClient, settings: Settings) -> None:
+    policy = api.get("/").headers["content-security-policy"]
+    bucket = settings.s3_endpoint_url
+    assert policy.partition("connect-src ")[2] == (f"'self' {bucket}" if bucket else "")
+
+
 def test_every_zip_has_parts_that_s3_joins() -> None:
     assert [part_size(n) for n in (1, 8000 << 20, (8000 << 20) + 1)] == [PART, PART, 2 * PART]
     assert LARGEST_PARTS / part_size(LARGEST_PARTS) == 10_000

@@ -186,8 +186,7 @@ def test_from_an_upload_to_a_model(
 
         page.goto("/#/models/tiny-64@0.0.1")
         page.locator("main").get_by_role("link", name="Evaluations").click()
-        # One stands at the head of the page, and one where the list is empty.
-        page.get_by_role("link", name="Evaluate it").first.click()
+        page.get_by_role("link", name="Evaluate it").click()
         expect(page.get_by_label("Model or data set")).to_have_value("tiny-64@0.0.1")
         page.get_by_label("Generated pairs", exact=True).fill("16")
         for part in page.get_by_role("checkbox").all()[1:]:
@@ -200,6 +199,49 @@ def test_from_an_upload_to_a_model(
         report = page.frame_locator("iframe.report")
         expect(report.get_by_role("heading", name="Evaluation of")).to_be_visible()
         assert report.locator("img").first.evaluate("image => image.naturalWidth > 0")
+
+
+def test_a_large_zip_goes_by_parts_and_on_after_a_break(
+    service: RunningService, browser: Browser, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.zip"
+    with zipfile.ZipFile(large, "w") as archive:
+        for name, data in pairs(2).items():
+            archive.writestr(name, data)
+        archive.writestr("notes.bin", bytes(33 << 20))  # so that there are five parts of 8 MiB
+    sent: list[str] = []
+
+    with visit(browser, service.address, expected=1) as page:  # the browser reports the failure
+        page.on(
+            "request",
+            lambda call: sent.append(call.url[-1]) if "/parts/" in call.url else None,
+        )
+        page.route("**/parts/2", lambda route: route.abort(), times=1)
+        page.route("**/parts/5", lambda route: None)  # never answered
+        page.goto("/#/uploads")
+        with page.expect_request("**/parts/5"):
+            page.get_by_label("Choose a zip").set_input_files(large)
+        (upload,) = service.client.uploads.list(limit=1)
+
+        def received() -> int:
+            page.wait_for_timeout(50)  # in which Playwright lets the others go on
+            return service.client.uploads.get(upload["id"])["parts"]["received"]
+
+        wait_until(lambda: received() == 4)
+        assert sorted(sent) == ["1", "2", "2", "3", "4", "5"]
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_role("alert")).to_contain_text("choose the same zip again to go on")
+
+        page.unroute("**/parts/5")
+        page.reload()
+        page.get_by_role("link", name="Zip of pairs").first.click()
+        expect(page.locator("main")).to_contain_text("4 of 5 parts have come")
+        page.get_by_role("link", name="Uploads").first.click()
+        page.get_by_label("Choose a zip").set_input_files(large)
+        expect(page.locator("h1")).to_have_text("Pairs")
+        wait_for_pictures(page, 4)
+        assert page.url.endswith(upload["id"])
+        assert sent[6:] == ["5"]
 
 
 def test_what_is_wrong_is_said_at_the_field(service: RunningService, browser: Browser) -> None:

@@ -77,16 +77,19 @@ export async function schemas() {
   return (await document_).components.schemas;
 }
 
-/** Sends a file as the body, and tells `progress` the share that is sent. */
-export function send(path, file, progress, signal) {
+/**
+ * Sends a file as the body, and tells `progress` how many bytes are sent. The key goes to the service
+ * alone, not to a file store that a part of an upload is sent to.
+ */
+export function send(address, file, progress, signal, { method = "POST", type = "application/zip" } = {}) {
   return new Promise((resolve, reject) => {
     // fetch tells nothing of what it has sent.
     const sending = new XMLHttpRequest();
-    sending.open("POST", path);
-    for (const [name, value] of Object.entries(keyHeaders())) sending.setRequestHeader(name, value);
-    sending.setRequestHeader("Content-Type", "application/zip");
+    sending.open(method, address);
+    const headers = address.startsWith("/") ? { ...keyHeaders(), "Content-Type": type } : {};
+    for (const [name, value] of Object.entries(headers)) sending.setRequestHeader(name, value);
     sending.responseType = "json";
-    sending.upload.onprogress = (event) => progress(event.loaded / (event.total || 1));
+    sending.upload.onprogress = (event) => progress(event.loaded);
     sending.onerror = () => reject(new Unreachable());
     sending.onabort = () => reject(new DOMException("Stopped", "AbortError"));
     sending.onload = () => {
@@ -94,6 +97,7 @@ export function send(path, file, progress, signal) {
       else reject(new Problem(sending.status, sending.response ?? {}));
     };
     signal?.addEventListener("abort", () => sending.abort());
-    sending.send(file);
+    if (signal?.aborted) sending.onabort();
+    else sending.send(file);
   });
 }

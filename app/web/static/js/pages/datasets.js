@@ -5,11 +5,11 @@ import { bar, jobList, outlook, row } from "../jobs.js";
 import { empty, head, show } from "../states.js";
 
 export function page({ signal }) {
-  const order = () => h("a", { class: "button primary", href: "#/order" }, "Order pairs");
+  const order = h("a", { class: "button primary", href: "#/order" }, "Order pairs");
   const place = h("div", {});
-  const none = empty("No data set yet", "Order a hundred pairs to begin with: they take a few seconds to a few minutes.", order());
+  const none = empty("No data set yet", "Order a hundred pairs to begin with: they take a few seconds to a few minutes.");
   show(place, () => jobList("/datasets", describe, none, signal));
-  return [head("Data sets", { text: "What you have ordered, the newest first.", actions: [order()] }), place];
+  return [head("Data sets", { text: "What you have ordered, the newest first.", actions: [order] }), place];
 }
 
 function describe(job) {

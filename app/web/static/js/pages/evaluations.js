@@ -7,16 +7,16 @@ import { empty, head, show } from "../states.js";
 
 export function page({ query, signal }) {
   const model = query.get("model");
-  const order = () => h("a", { class: "button primary", href: `#/evaluations/new${model ? `?model=${encodeURIComponent(model)}` : ""}` }, model ? "Evaluate it" : "Evaluate");
+  const order = h("a", { class: "button primary", href: `#/evaluations/new${model ? `?model=${encodeURIComponent(model)}` : ""}` }, model ? "Evaluate it" : "Evaluate");
   const place = h("div", {});
   const none = empty("No evaluation yet",
     "Are the pictures real, useful and private enough? Hold a model or a data set against real pairs that it has not learned from.",
-    order(), h("a", { class: "button", href: "#/uploads" }, "Upload pairs"));
+    h("a", { class: "button", href: "#/uploads" }, "Upload pairs"));
   show(place, () => jobList(`/evaluations${model ? `?model=${encodeURIComponent(model)}` : ""}`, describe, none, signal));
   return [head("Evaluations", {
     back: model && [`#/models/${encodeURIComponent(model)}`, model],
     text: "Generated pairs held against real ones: is it good enough?",
-    actions: [order()],
+    actions: [order],
   }), place];
 }
 

@@ -59,7 +59,7 @@ function importer(signal) {
     fill(wrong);
     input.disabled = true;
     try {
-      const model = await send("/models", file, (share) => say(told, share < 1 ? `${Math.round(100 * share)} % sent` : "All sent, being checked…"), signal);
+      const model = await send("/models", file, (sent) => say(told, sent < file.size ? `${Math.round((100 * sent) / file.size)} % sent` : "All sent, being checked…"), signal);
       location.hash = `#/models/${encodeURIComponent(model.id)}`;
     } catch (error) {
       say(told, "");

@@ -6,13 +6,13 @@ import { empty, head, show } from "../states.js";
 import { budgetText, shareOf, STAGES } from "../training.js";
 
 export function page({ signal }) {
-  const order = () => h("a", { class: "button primary", href: "#/training/new" }, "Train a model");
+  const order = h("a", { class: "button primary", href: "#/training/new" }, "Train a model");
   const place = h("div", {});
   const none = empty("No training run yet",
     "Upload a few dozen real pairs, choose a model to start from, and watch it learn. What comes out can be ordered from at once.",
-    order(), h("a", { class: "button", href: "#/uploads" }, "Upload pairs"));
+    h("a", { class: "button", href: "#/uploads" }, "Upload pairs"));
   show(place, () => jobList("/training-runs", describe, none, signal));
-  return [head("Training", { text: "Models that learn from pairs of your own.", actions: [order()] }), place];
+  return [head("Training", { text: "Models that learn from pairs of your own.", actions: [order] }), place];
 }
 
 function describe(run) {

@@ -27,7 +27,7 @@ async function watch(upload, draw, signal) {
     await sleep(LOOK_AGAIN, signal);
     if (signal.aborted) return;
     const now = await get(`/uploads/${upload.id}`, signal);
-    if (now.status !== upload.status || now.receiving !== upload.receiving) draw(now);
+    if (now.status !== upload.status || now.receiving !== upload.receiving || now.parts?.received !== upload.parts?.received) draw(now);
     upload = now;
   }
 }
@@ -51,8 +51,10 @@ function state(upload) {
   return h("section", { class: "card stack", role: "status" },
     h("div", { class: "spread" }, status(upload.status), h("span", { class: "id" }, upload.id)),
     upload.error && h("div", { class: "notice bad" }, h("p", {}, upload.error.detail)),
-    waits && h("p", { class: "soft" }, upload.receiving ? "The zip is still being sent." : "A worker looks at each file. That takes some seconds."),
-    waits && h("progress", { "aria-label": "Being checked" }),
+    waits && h("p", { class: "soft" }, !upload.receiving ? "A worker looks at each file. That takes some seconds."
+      : upload.parts ? `${upload.parts.received} of ${count(upload.parts.count, "part")} have come. If nothing sends the others any more, choose the same zip again among the uploads: it goes on.`
+        : "The zip is still being sent."),
+    waits && (upload.parts ? h("progress", { value: upload.parts.received, max: upload.parts.count, "aria-label": "Parts that have come" }) : h("progress", { "aria-label": upload.receiving ? "Being sent" : "Being checked" })),
     upload.report && facts([
       ["Used", count(upload.report.used.length, upload.request.kind === "maps" ? "map" : "pair")],
       ["Refused", count(upload.report.refused.length, "file")],

@@ -1,9 +1,10 @@
-/** Sending a zip, and the list of uploads. */
+/** Sending a zip, whole or by parts, and the list of uploads. */
 import { send } from "../api.js";
 import { fill, h, say } from "../dom.js";
 import { choices, complain } from "../field.js";
 import { bytes, count, time } from "../format.js";
 import { jobList, row } from "../jobs.js";
+import { PARTS_FROM, sendByParts } from "../parts.js";
 import { empty, head, show } from "../states.js";
 
 const KINDS = { pairs: "Pairs: photographs with their labels, to train on", maps: "Maps: labels alone, to be photographed" };
@@ -40,16 +41,21 @@ function sender(signal) {
     signal.addEventListener("abort", () => sending?.abort(), { once: true });
     drop.hidden = true;
     moving.hidden = false;
-    const tell = (share) => {
-      bar.value = share;
-      say(told, share < 1 ? `${bytes(share * file.size)} of ${bytes(file.size)}` : "All sent, being stored…");
+    const tell = (sent) => {
+      bar.value = sent / (file.size || 1);
+      say(told, sent < file.size ? `${bytes(sent)} of ${bytes(file.size)}` : "All sent, being stored…");
     };
     tell(0);
+    const [chosen, byParts] = [kind.querySelector(":checked").value, file.size >= PARTS_FROM];
     try {
-      const upload = await send(`/uploads?kind=${kind.querySelector(":checked").value}`, file, tell, sending.signal);
+      const upload = byParts
+        ? await sendByParts(file, chosen, tell, sending.signal)
+        : await send(`/uploads?kind=${chosen}`, file, tell, sending.signal);
       location.hash = `#/uploads/${upload.id}`;
     } catch (error) {
-      if (error.name !== "AbortError") complain(wrong, [error.message]);
+      const goOn = byParts && "What has come is kept for a while: choose the same zip again to go on.";
+      const why = error.name === "AbortError" ? "Stopped." : error.message;
+      if (byParts || error.name !== "AbortError") complain(wrong, [why, goOn].filter(Boolean));
     } finally {
       sending = null;
       drop.hidden = false;
