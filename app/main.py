@@ -50,7 +50,7 @@ TAGS = [
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application. Its parts are opened, and the database is migrated, when it starts."""
+    """The application. Its parts are opened when it starts."""
     settings = settings or get_settings()
 
     @asynccontextmanager
