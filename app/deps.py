@@ -32,9 +32,13 @@ class Services:
 
 
 def open_services(settings: Settings) -> Services:
-    """Open every part, and bring the database's schema up to date."""
+    """Open every part; the schema of a SQLite file is brought up to date.
+
+    Raises:
+        SchemaError: that of another database is not one to work on.
+    """
     db = open_database(settings)
-    db.migrate()
+    db.prepare()
     storage = open_storage(settings)
     return Services(
         settings=settings,

@@ -52,7 +52,7 @@ TAGS = [
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application. Its parts are opened, and the database is migrated, when it starts."""
+    """The application. Its parts are opened when it starts."""
     settings = settings or get_settings()
     if settings.log_format is LogFormat.JSON:  # in text, uvicorn has set up its own
         set_up_logging(settings)

@@ -22,6 +22,7 @@ from app.client import Client
 from app.database import migrate
 from app.jobs.tables import Role
 from app.parent_death import terminate_with_parent
+from app.schema import SchemaError
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -133,13 +134,20 @@ def run_service(settings: Settings, on_ready: Callable[[str], None]) -> None:
     port = _check_port(settings)
     address = f"http://{settings.host}:{port}"
     with _only_one(settings):
-        migrate(settings)
+        _migrate(settings)
         children = _children(settings, port)
         try:
             _supervise(children, stop, address, on_ready)
         finally:
             logger.info("stopping")
             _stop(children)
+
+
+def _migrate(settings: Settings) -> None:
+    try:
+        migrate(settings)
+    except SchemaError as error:
+        raise StartError(str(error)) from error
 
 
 def _children(settings: Settings, port: int) -> list[Child]:
