@@ -8,7 +8,7 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test browser screenshots bench estimates load scale lint train evaluate openapi reference clean
+.PHONY: help run demo test browser screenshots bench estimates load scale lint train evaluate openapi reference images clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,5 +66,9 @@ openapi: $(READY) ## write openapi.json anew
 reference: $(READY) ## write docs/reference anew
 	$(BIN)/python -m app.reference
 
+images: $(READY) ## build the images as root on Debian, without Docker, and try them; leaves .images
+	$(BIN)/python -m docker.build
+	$(BIN)/python -m docker.prove
+
 clean: ## remove the virtual environment and what runs left
-	rm -rf $(VENV) .fundusmith demo
+	rm -rf $(VENV) .fundusmith .images demo

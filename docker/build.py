@@ -25,6 +25,8 @@ TOOLS = ("buildah", "debootstrap")
 # What Debian's slim images leave out, too.
 NOT_IN_BASE = ("doc", "info", "locale", "man")
 DEBIAN_SOURCES = Path("etc/apt/sources.list.d/debian.sources")
+# Those that say where packages come from.
+PIP_SETTINGS = {"cert", "constraint", "extra-index-url", "find-links", "index-url"}
 # Where the build finds what pip's configuration names on this machine.
 HOST = Path("/host")
 
@@ -115,9 +117,9 @@ def pip_configuration(pip: str) -> tuple[str, dict[Path, Path]]:
         return f"{scheme}{HOST / path.relative_to('/')}"
 
     lines = ["[global]"]
-    for name, value in settings.items():
-        if name in ("cert", "constraint", "extra-index-url", "find-links", "index-url"):
-            lines.append(f"{name} = {re.sub(r'(?<!\S)(file://)?(/\S+)', move, value)}")
+    for name in PIP_SETTINGS & settings.keys():
+        value = re.sub(r"(?<!\S)(file://)?(/\S+)", move, settings[name])
+        lines.append(f"{name} = {value}")
     return "\n".join(lines) + "\n", mounts
 
 
