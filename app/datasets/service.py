@@ -24,6 +24,7 @@ from app.errors import expired, invalid_field, invalid_parameter, not_found, not
 from app.jobs.orders import Idempotency, create_job, request_cancel, request_delete
 from app.jobs.tables import Job, JobKind, JobStatus
 from app.registry.service import RegisteredModel, UnknownModelError
+from app.registry.stored import keep_shipped
 from app.settings import Settings
 from app.webhooks.targets import ForbiddenTarget, check_url
 
@@ -72,6 +73,7 @@ def _place(
         _cost(services, model, request).bytes,
     )
     hours = settings.retention_hours
+    keep_shipped(services.db, services.storage, model, services.clock)
 
     def check(session: Session, now: datetime) -> None:
         check_quotas(session, services, caller, request.count, now)
