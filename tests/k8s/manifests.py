@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -50,15 +51,13 @@ def overlay(name: str) -> list[Manifest]:
 
 @cache
 def own_overlay() -> list[Manifest]:
-    """The one that the page shows, beside this repository."""
+    """The one that the page shows, in a folder of its own."""
     [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    folder = FOLDER / "overlays" / "of-a-test"  # kustomize takes relative paths only
-    folder.mkdir(exist_ok=True)
-    try:
-        (folder / "kustomization.yaml").write_text(text.replace("../fundusmith/k8s", "../.."))
+    with TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        manifests = os.path.relpath(FOLDER.resolve(), folder)  # kustomize takes no others
+        (folder / "kustomization.yaml").write_text(text.replace("../fundusmith/k8s", manifests))
         return render(folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 def of_kind(objects: list[Manifest], *kinds: str) -> list[Manifest]:

@@ -13,13 +13,6 @@ from app.jobs.tables import Item, ItemKind, ItemState, Role
 from tests.app.conftest import Jobs, SteppingClock
 from tests.k8s.manifests import PAGE, documented_secrets, name_of, of_kind, overlay
 
-QUERIES = {
-    Role(name_of(scaled).removeprefix("worker-")): scaled["spec"]["triggers"][0]["metadata"][
-        "query"
-    ]
-    for scaled in of_kind(overlay("cpu"), "ScaledObject")
-}
-
 pytestmark = pytest.mark.parametrize("parts", ["production"], indirect=True)
 
 
@@ -29,13 +22,17 @@ def jobs(db: Database) -> Jobs:
 
 
 def count(db: Database) -> dict[Role, int]:
-    """What KEDA gets. The role is made as the page says, and is gone with the transaction."""
+    """What KEDA gets. Its role is made as the page says, and is gone with the transaction."""
+    queries = {
+        name_of(scaled).removeprefix("worker-"): scaled["spec"]["triggers"][0]["metadata"]["query"]
+        for scaled in of_kind(overlay("cpu"), "ScaledObject")
+    }
     [statements] = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
     [keda] = documented_secrets()["fundusmith-keda"]
     with db.engine.connect() as connection:
         connection.execute(text(statements))
         connection.execute(text(f"SET ROLE {keda['username']}"))
-        return {role: connection.scalar(text(query)) for role, query in QUERIES.items()}
+        return {role: connection.scalar(text(queries[role])) for role in Role}
 
 
 def test_queued_and_running_items_are_counted(db: Database, jobs: Jobs) -> None:

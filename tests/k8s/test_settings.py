@@ -1,5 +1,6 @@
 """Pods get settings that the service takes, and run what ``fundusmith up`` runs."""
 
+import json
 import re
 import sys
 from collections.abc import Mapping
@@ -7,12 +8,16 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import make_url
 
-from app.settings import Access, Settings
+from app import __version__
+from app.settings import SOURCE_TREE, Access, Settings
 from app.supervisor import _children
 from tests.k8s.manifests import (
     OVERLAYS,
+    WORKLOADS,
+    Manifest,
     container_of,
     documented_secrets,
     environment,
@@ -132,6 +137,11 @@ def test_names_of_the_servers_of_the_try_out() -> None:
     assert f"-bucket={bucket}" in container_of(servers["s3"])["command"]
 
 
+def command_of(deployment: Manifest) -> list[str]:
+    container = container_of(deployment)
+    return [*container["command"], *container.get("args", [])]
+
+
 def test_pods_run_what_up_runs(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path,
@@ -143,14 +153,27 @@ def test_pods_run_what_up_runs(tmp_path: Path) -> None:
     names = {"worker": "worker-generate", "trainer": "worker-train"}
     expected = {names.get(name, name): command for name, command in up.items()}
     deployments = of_kind(overlay("cpu"), "Deployment")
-    assert {name_of(d) for d in deployments} == set(expected)
+    assert {name_of(each) for each in deployments} == set(expected)
     for deployment in deployments:
-        container = container_of(deployment)
-        command = [*container["command"], *container.get("args", [])]
-        if command[:2] != ["python3", "-m"]:  # a program of that name that does the same
-            command = ["python3", "-m", *command]
+        command = command_of(deployment)
+        if command[0] != "python":  # a program of that name that does the same
+            command = ["python", "-m", *command]
         assert [sys.executable, *command[1:]] == expected[name_of(deployment)]
-        # torch is in one of the images only, and whatever imports it or worker runs there.
-        image = re.fullmatch(r"fundusmith-(api|worker):.+", container["image"])
-        assert image
-        assert (image[1] == "worker") == any("worker." in word for word in command)
+
+
+def test_pods_run_what_containers_run() -> None:
+    folder = SOURCE_TREE / "docker"
+    services = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    services["postgresql"] = services.pop("postgres")
+    text = (folder / "Dockerfile").read_text(encoding="utf-8")
+    api, generate = map(json.loads, re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE))
+    own = {name_of(workload): workload for workload in own_workloads(overlay("local"))}
+    for name, workload in own.items():
+        default = {"api": api, "worker-generate": generate}.get(name)
+        assert command_of(workload) == services[name].get("command", default)
+    for workload in of_kind(overlay("local"), *WORKLOADS):
+        image = (
+            services[name_of(workload)]["image"].removeprefix("docker.io/").removeprefix("library/")
+        )
+        tag = f":{__version__}" if name_of(workload) in own else ""
+        assert container_of(workload)["image"] == image + tag
