@@ -8,7 +8,7 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test browser screenshots bench estimates load lint train evaluate openapi reference clean
+.PHONY: help run demo test browser screenshots bench estimates load scale lint train evaluate openapi reference images clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ estimates: $(READY) ## how right seconds_left is, on two orders
 load: $(READY) ## times of 200 status requests a second beside a running order
 	$(BIN)/python -m bench.polling $(ARGS)
 
+scale: $(READY) ## 1, 2, 4, 8 workers with stubs for devices: pairs a second, the database's share
+	$(BIN)/python -m bench.scale $(ARGS)
+
 lint: $(READY) ## style, types and the import contract
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
@@ -63,5 +66,9 @@ openapi: $(READY) ## write openapi.json anew
 reference: $(READY) ## write docs/reference anew
 	$(BIN)/python -m app.reference
 
+images: $(READY) ## build the images as root on Debian, without Docker, and try them; leaves .images
+	$(BIN)/python -m docker.build
+	$(BIN)/python -m docker.prove
+
 clean: ## remove the virtual environment and what runs left
-	rm -rf $(VENV) .fundusmith demo
+	rm -rf $(VENV) .fundusmith .images demo

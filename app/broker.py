@@ -18,17 +18,20 @@ MOST_HINTS = 16
 TIMEOUT_SECONDS = 2
 
 
-def send_hints(settings: Settings, count: int, role: Role = Role.GENERATE) -> None:
+def send_hints(settings: Settings, count: int, role: Role = Role.GENERATE) -> int:
     """Send ``count`` hints (at most 16 are ever of use) to the workers of a role.
 
-    A broker that cannot be reached is logged and otherwise ignored.
+    A broker that cannot be reached is logged and otherwise ignored. Returns how many were sent.
     """
     sender = _sender(settings.resolved_broker_url)
+    sent = 0
     try:
-        for _ in range(min(count, MOST_HINTS)):
+        while sent < min(count, MOST_HINTS):
             sender.send_task(HINT_TASK, queue=role.value, retry=False, ignore_result=True)
+            sent += 1
     except Exception as error:
         logger.warning("No hint sent, the sweeper will send one: the broker said %r", error)
+    return sent
 
 
 def queue_depth(settings: Settings, role: Role = Role.GENERATE) -> int:

@@ -6,6 +6,7 @@ import click
 
 COMMANDS = {
     "up": "app.commands.up",
+    "migrate": "app.commands.migrate",
     "demo": "app.commands.demo",
     "order": "app.commands.order",
     "status": "app.commands.status",

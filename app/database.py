@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     DateTime,
     Dialect,
@@ -19,14 +17,18 @@ from sqlalchemy import (
     make_url,
     text,
 )
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from app import schema
 from app.settings import Settings
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 # Any number will do that no other use of advisory locks in this database has.
 MIGRATION_LOCK = 7_305_118_401
+# A step that waits for a table has everybody else wait behind it: better that it gives up.
+TABLE_SECONDS = 5
+LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code of that
 
 
 class Base(DeclarativeBase):
@@ -63,47 +65,72 @@ class Database:
     A SQLite transaction that starts by reading and then writes can fail at once when another writer
     came between, whatever the busy timeout. So ``write`` takes the write lock first (BEGIN
     IMMEDIATE) and waits for it there.
+
+    The first session finds out whether the schema is one that this program can work on; it raises
+    :class:`app.schema.SchemaError` if not, and so does each further one until it is.
     """
 
     def __init__(self, url: str) -> None:
         self.engine = _open_engine(url)
         self._writer = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._checked = False
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that only reads; what it loaded stays usable afterwards."""
+        self.check()
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits at the end of the block, or rolls back if the block raises."""
+        self.check()
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def migrate(self) -> None:
-        """Bring the schema up to date. Processes that start together wait for one another."""
+    def check(self) -> None:
+        """Raise SchemaError if this program cannot work on the schema; looks until it can."""
+        if not self._checked:
+            with self.engine.connect() as connection:
+                schema.check(connection)
+            self._checked = True
+
+    def prepare(self) -> None:
+        """Migrate a SQLite file, which is this machine's own; :meth:`check` any other database."""
+        if self.engine.dialect.name == "sqlite":
+            self.migrate()
+        else:
+            self.check()
+
+    def migrate(self) -> schema.Migrated:
+        """Bring the schema up to date. Processes that start together wait for one another.
+
+        Raises:
+            SchemaError: it is too new, or PostgreSQL's tables are held by something that takes long;
+                nothing has been changed then.
+        """
         if self.engine.dialect.name == "sqlite":
             with self.engine.connect() as connection:
                 connection.connection.execute("PRAGMA journal_mode = WAL")  # no transaction is open
-        config = migrations()
         # One transaction for all steps. On SQLite its write lock is what makes the others wait.
-        with self._writer.begin() as connection:
-            if self.engine.dialect.name == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        try:
+            with self._writer.begin() as connection:
+                if self.engine.dialect.name == "postgresql":
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                    connection.execute(text(f"SET LOCAL lock_timeout = '{TABLE_SECONDS}s'"))
+                return schema.migrate(connection)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise schema.SchemaError(
+                "The tables are in use by something that takes long, a backup perhaps. Nothing has "
+                "been changed; run it again afterwards."
+            ) from error
 
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
-
-
-def migrations() -> Config:
-    """Alembic's configuration; its ``connection`` attribute is the caller's to set."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
 
 
 def open_database(settings: Settings) -> Database:

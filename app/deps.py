@@ -8,6 +8,8 @@ from fastapi import Depends, Request
 from app.clock import Clock, utc_now
 from app.database import Database, open_database
 from app.errors import ProblemError
+from app.health.readiness import Readiness
+from app.observability.backlog import Backlog
 from app.problems import UNSUPPORTED_MEDIA_TYPE
 from app.registry.service import Registry
 from app.settings import Settings
@@ -24,19 +26,28 @@ class Services:
     storage: Storage
     registry: Registry
     streams: EventStreams
+    readiness: Readiness
+    backlog: Backlog
     clock: Clock = utc_now
 
 
 def open_services(settings: Settings) -> Services:
-    """Open every part, and bring the database's schema up to date."""
+    """Open every part; the schema of a SQLite file is brought up to date.
+
+    Raises:
+        SchemaError: that of another database is not one to work on.
+    """
     db = open_database(settings)
-    db.migrate()
+    db.prepare()
+    storage = open_storage(settings)
     return Services(
         settings=settings,
         db=db,
-        storage=open_storage(settings),
+        storage=storage,
         registry=Registry(settings.models_dir, settings.default_model),
         streams=EventStreams(settings.max_event_streams),
+        readiness=Readiness(settings, db, storage),
+        backlog=Backlog(db),
     )
 
 

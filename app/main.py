@@ -16,9 +16,11 @@ from app.deps import open_services
 from app.errors import answer_with_problems
 from app.evaluations.routes import router as evaluations
 from app.health.routes import router as health
+from app.observability.logs import set_up_logging
+from app.observability.requests import Observed
 from app.openapi import describe
 from app.registry.routes import router as registry
-from app.settings import Settings, get_settings
+from app.settings import LogFormat, Settings, get_settings
 from app.training.routes import router as training
 from app.uploads.parts_routes import router as uploads_by_parts
 from app.uploads.routes import router as uploads
@@ -50,8 +52,10 @@ TAGS = [
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application. Its parts are opened, and the database is migrated, when it starts."""
+    """The application. Its parts are opened when it starts."""
     settings = settings or get_settings()
+    if settings.log_format is LogFormat.JSON:  # in text, uvicorn has set up its own
+        set_up_logging(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,6 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Bodies that are taken piece by piece, with limits of their own.
     streamed = re.compile(rf"{uploads.prefix}(/[^/]+/parts/\d+)?|{registry.prefix}")
     app.add_middleware(BodyLimit, streamed=streamed)
+    app.add_middleware(Observed)  # around all others
     answer_with_problems(app)
     describe(app, settings)
     for router in (

@@ -31,6 +31,13 @@ class Access(StrEnum):
     OPEN_TO_ANYONE = "open-to-anyone"  # everyone whom the network lets through
 
 
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"  # an object a line
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the address. Of names, only localhost is known to be."""
     try:
@@ -148,6 +155,23 @@ class Settings(BaseSettings):
     webhook_private_targets: bool = Field(
         default=False,
         description="Whether webhooks may also go to private addresses and over plain HTTP.",
+    )
+
+    health_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port at which workers, sweeper and sender of webhooks serve /healthz and /metrics, "
+        "on the same address as the API; without it they do not. `fundusmith up` counts up from it.",
+    )
+    stall_seconds: float = Field(
+        default=600,
+        gt=0,
+        description="How long work may show no sign of life before /healthz of its process says that it "
+        "hangs.",
+    )
+    log_format: LogFormat = Field(
+        default=LogFormat.TEXT, description="text, or json: an object a line."
     )
 
     @field_validator("data_dir", "models_dir")

@@ -15,13 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from app.client import Client
 from app.database import migrate
 from app.jobs.tables import Role
 from app.parent_death import terminate_with_parent
+from app.schema import SchemaError
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -56,11 +57,13 @@ class Child:
         command: list[str],
         prepare: Callable[[], None] = lambda: None,
         niceness: int = 0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._command = command
         self._prepare = prepare
         self._niceness = niceness
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._started = self._next_start = 0.0
         self._pause = FIRST_PAUSE
@@ -111,6 +114,7 @@ class Child:
         # stops the others in order.
         self._process = subprocess.Popen(
             self._command,
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=self._begin,
@@ -130,13 +134,20 @@ def run_service(settings: Settings, on_ready: Callable[[str], None]) -> None:
     port = _check_port(settings)
     address = f"http://{settings.host}:{port}"
     with _only_one(settings):
-        migrate(settings)
+        _migrate(settings)
         children = _children(settings, port)
         try:
             _supervise(children, stop, address, on_ready)
         finally:
             logger.info("stopping")
             _stop(children)
+
+
+def _migrate(settings: Settings) -> None:
+    try:
+        migrate(settings)
+    except SchemaError as error:
+        raise StartError(str(error)) from error
 
 
 def _children(settings: Settings, port: int) -> list[Child]:
@@ -156,10 +167,22 @@ def _children(settings: Settings, port: int) -> list[Child]:
     if settings.webhook_secret is not None:
         commands["webhooks"] = ["app.webhooks.sender"]
     services = [
-        Child(name, [sys.executable, "-m", *command], niceness=NICENESS.get(name, 0))
-        for name, command in commands.items()
+        Child(
+            name,
+            [sys.executable, "-m", *command],
+            niceness=NICENESS.get(name, 0),
+            environment=_health_port(settings, number),
+        )
+        for number, (name, command) in enumerate(commands.items())
     ]
     return services if settings.broker_url else [_broker(settings), *services]
+
+
+def _health_port(settings: Settings, number: int) -> dict[str, str]:
+    """Processes of one machine cannot share a port: the first after the API gets the one that is set."""
+    if settings.health_port is None or number == 0:
+        return {}
+    return {"FUNDUSMITH_HEALTH_PORT": str(settings.health_port + number - 1)}
 
 
 def _broker(settings: Settings) -> Child:

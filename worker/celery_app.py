@@ -13,11 +13,19 @@ from typing import Any
 
 import billiard.pool
 from celery import Celery
-from celery.signals import setup_logging, worker_process_shutdown, worker_shutting_down
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
 from kombu import Queue
 
 from app.jobs.tables import Role
+from app.observability.health import serve_health
 from app.settings import get_settings
+from worker import metrics  # noqa: F401  made before the fork, so that both processes share them
+from worker.liveness import PULSES, watch
 
 celery = Celery("fundusmith", broker=get_settings().resolved_broker_url, include=["worker.tasks"])
 celery.conf.update(
@@ -35,6 +43,8 @@ celery.conf.update(
     worker_pool="prefork",
 )
 
+watch(celery)
+
 # At its end a pool process waits for its parent to count its results, up to 30 s, and now and then
 # the parent has miscounted (billiard 4.3). There are no results here that could get lost.
 billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10  # times 0.1 s
@@ -46,6 +56,11 @@ _stopping = RawValue("b", 0)
 def is_stopping() -> bool:
     """Whether this worker has been asked to stop: the item in hand is then given back."""
     return bool(_stopping.value)
+
+
+@worker_init.connect
+def _serve_health(**_: Any) -> None:
+    serve_health(get_settings(), PULSES)
 
 
 @worker_shutting_down.connect

@@ -1,7 +1,16 @@
 """The device that a worker is to use."""
 
+import os
+from pathlib import Path
+
+import torch
+
 from models.devices import Device
+from worker.metrics import DEVICE_MEMORY
 from worker.model_cache import ModelUnavailable
+
+STATM = Path("/proc/self/statm")
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def choose_device(wanted: str) -> Device:
@@ -12,3 +21,20 @@ def choose_device(wanted: str) -> Device:
         raise ModelUnavailable(
             "device_missing", f"The worker cannot use its device: {error}."
         ) from error
+
+
+def note_device_memory() -> None:
+    """Sets the metrics of the memory of the device that this process has used; cheap."""
+    if torch.cuda.is_initialized():  # asking would do it, and take memory of its own
+        free, total = torch.cuda.mem_get_info()
+        used = total - free
+    elif STATM.exists():
+        page = os.sysconf("SC_PAGE_SIZE")
+        used = int(STATM.read_text().split()[1]) * page
+        total = os.sysconf("SC_PHYS_PAGES") * page
+        limit = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.exists() else "max"
+        total = total if limit == "max" else min(total, int(limit))
+    else:  # macOS
+        return
+    DEVICE_MEMORY.set(used, state="used")
+    DEVICE_MEMORY.set(total, state="total")

@@ -27,6 +27,7 @@ from models.sampling import Pair, PairSampler
 from models.selection import Chosen
 from worker.drawing import count_rejected, draw_pairs
 from worker.jpeg import encode_jpeg, jpeg_environment
+from worker.metrics import PAIRS, STAGE_SECONDS
 from worker.png import encode_map, encode_photograph
 from worker.tiff import encode_tiff
 
@@ -83,6 +84,7 @@ class StageClock:
     def add(self, stage: str, seconds: float) -> None:
         with self._lock:
             self._seconds[stage] += seconds
+        STAGE_SECONDS.inc(seconds, stage=stage)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -157,6 +159,7 @@ def _write_pairs(
                 batch = next(draws, None)
             if batch is None:
                 break
+            PAIRS.inc(len(batch))
             for chosen in batch:
                 encoding = encoders.submit(encode, chosen.pair)
                 waiting.append(writer.submit(write, chosen, encoding))

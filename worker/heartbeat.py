@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from app.database import Database
 from app.jobs.leases import Claim, LeaseState, renew
+from worker.liveness import WORK
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Heartbeat:
 
         Raises Interrupted if the job was cancelled, the lease lost, or the worker is to stop.
         """
+        WORK.beat()
         self._progress, self._live = progress, live
         if self._state is LeaseState.LOST:
             raise Interrupted("the lease was lost", release=False)

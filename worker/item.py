@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
@@ -17,10 +18,12 @@ from app.storage import Storage, job_prefix, open_storage
 from app.uploads.pictures import zip_key
 from models.devices import keep_freed_memory
 from worker.check.upload import check_upload
+from worker.devices import note_device_memory
 from worker.engine import run_shard
 from worker.evaluation.evaluator import Evaluator
 from worker.failures import explain
 from worker.heartbeat import Heartbeat, Interrupted
+from worker.metrics import FAILED, FINISHED, ITEM_SECONDS, ITEMS, LEFT, LOST
 from worker.model_cache import Packages, SamplerCache
 from worker.training.trainer import Trainer
 
@@ -61,6 +64,15 @@ class Worker:
         claim = claim_next(self._db, self.id, role.kinds, self._settings.lease_seconds)
         if claim is None:
             return False
+        started = time.monotonic()
+        outcome = self._work_on(claim)
+        ITEMS.inc(kind=claim.kind, outcome=outcome)
+        ITEM_SECONDS.inc(time.monotonic() - started, kind=claim.kind)
+        note_device_memory()
+        return True
+
+    def _work_on(self, claim: Claim) -> str:
+        """Does the claimed item; how that ended."""
         name = f"{claim.kind} {claim.ordinal} of {claim.job_id}"
         try:
             with Heartbeat(
@@ -69,21 +81,24 @@ class Worker:
                 result = self._run(claim, heartbeat.report)
         except Interrupted as interruption:
             logger.info("left %s: %s", name, interruption)
-            if interruption.release:
-                release(self._db, claim)
+            if not interruption.release:
+                return LOST
+            release(self._db, claim)
+            return LEFT
         except Exception as error:
             failure = explain(error)
             logger.exception("failed %s: %s", name, failure.code)
-            if not fail(self._db, claim, failure.code, failure.detail, final=failure.final):
-                self._take_back(claim)
-        else:
-            if complete(self._db, claim, result):
-                logger.info("finished %s", name)
-                self._tidy(claim)
-            else:
-                logger.info("finished %s, but the lease was lost", name)
-                self._take_back(claim)
-        return True
+            if fail(self._db, claim, failure.code, failure.detail, final=failure.final):
+                return FAILED
+            self._take_back(claim)
+            return LOST
+        if complete(self._db, claim, result):
+            logger.info("finished %s", name)
+            self._tidy(claim)
+            return FINISHED
+        logger.info("finished %s, but the lease was lost", name)
+        self._take_back(claim)
+        return LOST
 
     def _run(self, claim: Claim, report: Callable[..., None]) -> dict[str, Any]:
         if claim.kind == ItemKind.SLICE:

@@ -21,6 +21,7 @@ from app.storage import Storage, StorageKeyError
 from app.uploads.archive import StoredFile
 from models.package import MANIFEST, ModelPackage, PackageError, load_package
 from models.sampling import PairSampler
+from worker.metrics import MODEL_LOAD_SECONDS, MODEL_LOADS
 
 KEPT = 8  # packages from storage, those that were used last
 ABANDONED = 24 * 3600  # seconds after which a folder that was never finished is removed
@@ -177,6 +178,7 @@ class SamplerCache:
     def get(self, model: str, digest: str) -> PairSampler:
         """The sampler of this package. Raises ModelUnavailable, also for a damaged package."""
         if self._sampler is None or self._digest != digest:
+            started = time.monotonic()
             self._sampler = None  # frees its memory before the next one takes its own
             package = self._load(model, digest)
             try:
@@ -186,6 +188,8 @@ class SamplerCache:
                     "device_missing", f"The worker cannot use its device: {error}."
                 ) from error
             self._digest = digest
+            MODEL_LOADS.inc()
+            MODEL_LOAD_SECONDS.inc(time.monotonic() - started)
         return self._sampler
 
     def _load(self, model: str, digest: str) -> ModelPackage:

@@ -76,6 +76,7 @@ def identify(
 
 Reader = Annotated[Caller, Security(identify, scopes=[Scope.READ])]
 Writer = Annotated[Caller, Security(identify, scopes=[Scope.WRITE])]
+Admin = Annotated[Caller, Security(identify, scopes=[Scope.ADMIN])]
 
 
 def _needs_key(settings: Settings, request: Request) -> bool:

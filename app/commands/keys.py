@@ -10,6 +10,7 @@ from app.access.service import InvalidKeyError, create_key, list_keys, revoke_ke
 from app.access.tables import Scope
 from app.commands.local import read_settings
 from app.database import Database, open_database
+from app.schema import SchemaError
 
 
 @click.group()
@@ -67,8 +68,10 @@ def _database() -> Iterator[Database]:
     """The settings' database, which may be new."""
     db = open_database(read_settings())
     try:
-        db.migrate()
+        db.prepare()
         yield db
+    except SchemaError as error:
+        raise click.ClickException(str(error)) from error
     finally:
         db.close()
 

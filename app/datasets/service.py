@@ -25,6 +25,7 @@ from app.jobs.orders import create_job
 from app.jobs.tables import Job, JobKind
 from app.jobs.terms import Idempotency
 from app.registry.service import RegisteredModel, UnknownModelError
+from app.registry.stored import keep_shipped
 from app.settings import Settings
 from app.webhooks.targets import ForbiddenTarget, check_url
 
@@ -72,6 +73,7 @@ def _place(
         request.volume_pairs or request.count,
         _cost(services, model, request).bytes,
     )
+    keep_shipped(services.db, services.storage, model, services.clock)
 
     def check(session: Session, now: datetime) -> None:
         check_quotas(session, services, caller, request.count, now)

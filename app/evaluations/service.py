@@ -28,6 +28,7 @@ from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import Job, JobKind, JobStatus, Role
 from app.jobs.terms import Idempotency
 from app.registry.service import RegisteredModel, UnknownModelError
+from app.registry.stored import keep_shipped
 from app.uploads.service import find_pairs, keep_pairs, read_report
 
 DRAWN_SEEDS = 2**32  # short enough to be typed again
@@ -67,6 +68,9 @@ def _place(
     with services.db.read() as session:
         subject = _find_subject(session, services, caller, order)
         upload = find_pairs(session, caller, order.upload, 2 * FEWEST)
+        model = services.registry.get(session, subject.model) if subject.digest else None
+    if model is not None:
+        keep_shipped(services.db, services.storage, model, services.clock)
     request = _resolve(services, order, subject, upload)
 
     def check(session: Session, _now: datetime) -> None:

@@ -1,26 +1,28 @@
-"""Liveness, readiness and the pages that explain problems."""
+"""Liveness, readiness, metrics and the pages that explain problems."""
 
-import logging
-from collections.abc import Callable
 from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
-from sqlalchemy import text
 
-from app.broker import queue_depth
-from app.deps import Services, ServicesDep
+from app.access.caller import Admin
+from app.deps import ServicesDep
 from app.errors import ProblemError, not_found
+from app.health.readiness import State
 from app.openapi import problems
-from app.problems import NOT_FOUND, PROBLEM_TYPES, UNAVAILABLE
-
-logger = logging.getLogger(__name__)
+from app.problems import (
+    INSUFFICIENT_SCOPE,
+    NOT_FOUND,
+    PROBLEM_TYPES,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+)
 
 router = APIRouter(tags=["operation"])
 
-
-State = Literal["ready", "failing"]
+FRESH_SECONDS = 10.0  # /metrics does not try the parts again so soon
 
 
 class Alive(BaseModel):
@@ -48,12 +50,31 @@ def get_health() -> Alive:
 
 @router.get("/readyz", summary="Can the service work?", responses=problems(UNAVAILABLE))
 def get_readiness(services: ServicesDep) -> Ready:
-    """Tries the database, the broker and the storage, and names the state of each."""
-    states = {name: _try(name, check, services) for name, check in CHECKS.items()}
+    """Tries the database, the broker and the storage, and names the state of each.
+
+    A part that does not answer within three seconds is failing.
+    """
+    states = services.readiness.states()
     missing = [name for name, state in states.items() if state != "ready"]
     if missing:
         raise ProblemError(UNAVAILABLE, f"Not to be used now: {', '.join(missing)}.", checks=states)
     return Ready(checks=Checks(**states))
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics, for Prometheus",
+    response_class=PlainTextResponse,
+    responses=problems(UNAUTHENTICATED, INSUFFICIENT_SCOPE, UNAVAILABLE),
+)
+def get_metrics(services: ServicesDep, _: Admin) -> PlainTextResponse:
+    """Requests by route, what waits in the database, and which parts can be used. Needs an `admin` key."""
+    states = services.readiness.states(FRESH_SECONDS)
+    if states["database"] == "ready":
+        services.backlog.refresh()
+    else:
+        services.backlog.forget()
+    return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get(
@@ -68,33 +89,3 @@ def get_problem_type(slug: str) -> str:
         if kind.slug == slug:
             return f"{kind.title} ({kind.status})\n\n{kind.meaning}\n"
     raise not_found(f"type of problem {slug!r}")
-
-
-def _check_database(services: Services) -> None:
-    with services.db.read() as session:
-        session.execute(text("SELECT 1"))
-
-
-def _check_broker(services: Services) -> None:
-    queue_depth(services.settings)
-
-
-def _check_storage(services: Services) -> None:
-    with services.storage.write("health/probe") as file:
-        file.write(b"ready")
-
-
-CHECKS: dict[str, Callable[[Services], None]] = {
-    "database": _check_database,
-    "broker": _check_broker,
-    "storage": _check_storage,
-}
-
-
-def _try(name: str, check: Callable[[Services], None], services: Services) -> State:
-    try:
-        check(services)
-    except Exception as error:
-        logger.warning("Not ready: the %s said %r", name, error)
-        return "failing"
-    return "ready"

@@ -130,9 +130,9 @@ def delete_model(services: Services, caller: Caller, model_id: str) -> None:
     """
     with services.db.read() as session:
         model = services.registry.get(session, model_id)
-    if model is None or not (model.folder is not None or caller.may_see(model.owner)):
+    if model is None or not (model.shipped or caller.may_see(model.owner)):
         raise not_found(f"model {model_id!r}")
-    if model.folder is not None:
+    if model.shipped:
         raise ProblemError(SHIPPED_MODEL, f"{model_id} came with the service.")
     if not stored.delete_model(services.db, model, services.clock):
         raise ProblemError(IN_USE, f"A job that has not ended needs {model_id}.")

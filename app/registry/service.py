@@ -1,7 +1,8 @@
 """The registry: the models that orders can name.
 
 Those in one folder are shipped with the service, read-only, and everyone's; they are looked at anew on
-each call. The others are rows of a table and a zip each in storage, and their owners' own.
+each call. The others are rows of a table and a zip each in storage: their owners' own, and those that a
+version of the service before has shipped.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ class RegisteredModel:
 
     manifest: PackageManifest
     digest: str  # SHA-256 of package.json
-    folder: Path | None = None  # of a shipped one
+    folder: Path | None = None  # of one that this version ships
     owner: str = ""  # of a stored one
+    shipped: bool = False  # by this version or one before; everyone's
 
     @property
     def id(self) -> str:
@@ -61,7 +63,7 @@ class RegisteredModel:
 
     @property
     def key(self) -> str:
-        """Of its zip in storage; of a shipped one's, once it has been exported."""
+        """Of its zip in storage; of a shipped one's, once it has been ordered from or exported."""
         return f"models/{self.manifest.name}/{self.manifest.version}/{self.digest}.zip"
 
     def has(self, name: str) -> bool:
@@ -105,7 +107,7 @@ class Registry:
         """All models, or those of one name, by name, the highest version first."""
         kept = select(StoredModel).where(StoredModel.deleted_at.is_(None))
         if not caller.sees_all:
-            kept = kept.where(StoredModel.owner == caller.owner)
+            kept = kept.where((StoredModel.owner == caller.owner) | StoredModel.shipped)
         if name is not None:
             kept = kept.where(StoredModel.name == name)
         models = {model.id: model for model in map(stored, session.scalars(kept))}
@@ -177,7 +179,7 @@ class Registry:
 def stored(row: StoredModel) -> RegisteredModel:
     """The model of a row."""
     manifest = PackageManifest.model_validate_json(row.package)
-    return RegisteredModel(manifest, row.digest, owner=row.owner)
+    return RegisteredModel(manifest, row.digest, owner=row.owner, shipped=row.shipped)
 
 
 def release_of(version: str) -> tuple[int, ...]:
@@ -213,4 +215,4 @@ def read_package(folder: Path) -> RegisteredModel:
             raise RegistryError(f"{file}: is missing")
         if (size := file.stat().st_size) != expected.bytes:
             raise RegistryError(f"{file}: has {size} bytes, not {expected.bytes}")
-    return RegisteredModel(manifest, hashlib.sha256(data).hexdigest(), folder=folder)
+    return RegisteredModel(manifest, hashlib.sha256(data).hexdigest(), folder=folder, shipped=True)

@@ -1,6 +1,8 @@
 """Models that are kept in storage: adding, numbering, deleting them, and removing their bytes."""
 
 import hashlib
+import logging
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from app.clock import Clock, utc_now
 from app.database import Database
 from app.jobs.tables import ENDED, Job, JobStatus
+from app.registry.manifest import MANIFEST, PackageFault
 from app.registry.package_zip import unpack, write_zip
 from app.registry.service import RegisteredModel, Registry, release_of, stored
 from app.registry.tables import StoredModel
@@ -21,6 +24,8 @@ from app.storage import Storage, StorageKeyError
 FIRST_VERSION = "1.0.0"
 LARGEST_PART = 999_999  # of a version
 LATE_ORDERS = timedelta(minutes=1)  # may still come to be stored after the model was deleted
+
+logger = logging.getLogger(__name__)
 
 
 class VersionTakenError(Exception):
@@ -99,6 +104,42 @@ def zip_key(storage: Storage, model: RegisteredModel) -> str:
     return model.key
 
 
+def keep_shipped(
+    db: Database, storage: Storage, model: RegisteredModel, clock: Clock = utc_now
+) -> None:
+    """Keep a shipped model in storage from its first order on, if it is one.
+
+    So its orders can be finished, and ordered again, when the service no longer ships this version,
+    and workers of the version before can make what they were not shipped with.
+    """
+    if model.folder is None:
+        return
+    with db.read() as session:
+        row = session.get(StoredModel, (model.manifest.name, model.manifest.version))
+    if row is not None and (row.shipped or row.digest != model.digest or row.deleted_at):
+        return
+    try:
+        size = storage.size(zip_key(storage, model))
+    except (
+        PackageFault,
+        OSError,
+    ) as error:  # no reason to refuse an order; the next one tries again
+        logger.warning("%s could not be kept in storage: %s", model.id, error)
+        return
+    kept = StoredModel(
+        name=model.manifest.name,
+        version=model.manifest.version,
+        digest=model.digest,
+        owner="",
+        shipped=True,
+        package=(model.folder / MANIFEST).read_bytes().decode(),
+        bytes=size,
+        created_at=clock(),
+    )
+    with suppress(IntegrityError), db.write() as session:  # another one was faster
+        session.merge(kept)
+
+
 def delete_model(db: Database, model: RegisteredModel, clock: Clock = utc_now) -> bool:
     """Delete a stored model: it is gone for its users now, its zip once nothing needs it any more.
 
@@ -152,6 +193,8 @@ def _present(db: Database, registry: Registry, model: RegisteredModel) -> Regist
         return None
     if row.deleted_at is not None:
         raise VersionTakenError(f"{model.id} has been deleted, and is not used again.")
+    if row.shipped and row.digest == model.digest:
+        return stored(row)
     if (row.digest, row.owner) != (model.digest, model.owner):
         raise VersionTakenError(f"There is another {model.id} already.")
     return stored(row)

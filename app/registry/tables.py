@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy import BigInteger, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, UtcDateTime
@@ -12,8 +12,9 @@ LONGEST_ID = 84  # characters of name@version
 
 
 class StoredModel(Base):
-    """A model that was imported or trained here. The row stays when the model is deleted: its
-    version is never taken again.
+    """A model that was imported or trained here, or was shipped and has been ordered from.
+
+    The row stays when the model is deleted: its version is never taken again.
     """
 
     __tablename__ = "models"
@@ -23,6 +24,7 @@ class StoredModel(Base):
     version: Mapped[str] = mapped_column(String(20), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of package, which names all files
     owner: Mapped[str] = mapped_column(String(LONGEST_OWNER))  # "" where keys are not asked for
+    shipped: Mapped[bool] = mapped_column(server_default=false())  # everyone's; never deleted
     package: Mapped[str] = mapped_column(Text)  # package.json, to the byte
     bytes: Mapped[int] = mapped_column(BigInteger)  # of the zip in storage
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

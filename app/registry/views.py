@@ -27,7 +27,7 @@ def show(model: RegisteredModel, default: RegisteredModel | None) -> Model:
         id=model.id,
         default=default is not None and default.id == model.id,
         digest=model.digest,
-        shipped=model.folder is not None,
+        shipped=model.shipped,
         links=ModelLinks(
             self=home,
             export=f"{home}/export",

@@ -17,6 +17,7 @@ from app.jobs.runs import create_run, resume_run
 from app.jobs.tables import ACTIVE, Job, JobKind, Role
 from app.jobs.terms import Idempotency
 from app.registry.service import RegisteredModel, UnknownModelError
+from app.registry.stored import keep_shipped
 from app.training.schemas import Budget, TrainingOrder
 from app.training.views import RESUMABLE
 from app.uploads.service import find_pairs, keep_pairs
@@ -45,6 +46,8 @@ def _place(
     with services.db.read() as session:
         upload = find_pairs(session, caller, order.upload, FEWEST_PAIRS)
         model = _find_model(session, services, caller, order)
+    if model is not None:
+        keep_shipped(services.db, services.storage, model, services.clock)
     job_id = create_run(
         services.db,
         request=_resolve(order, model),

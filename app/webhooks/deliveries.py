@@ -70,8 +70,13 @@ def claim_due(db: Database, most: int, clock: Clock = utc_now) -> list[Attempt]:
         ]
 
 
-def note_outcome(db: Database, attempt: Attempt, outcome: Outcome, clock: Clock = utc_now) -> None:
-    """Note how the attempt ended, unless it counts as lost and another one has begun."""
+def note_outcome(
+    db: Database, attempt: Attempt, outcome: Outcome, clock: Clock = utc_now
+) -> DeliveryState:
+    """Note how the attempt ended, unless it counts as lost and another one has begun.
+
+    Returns what that makes of the delivery.
+    """
     now = clock()
     if outcome.error is None:
         state, next_attempt_at = DeliveryState.DELIVERED, now
@@ -90,3 +95,4 @@ def note_outcome(db: Database, attempt: Attempt, outcome: Outcome, clock: Clock 
             )
             .values(state=state, next_attempt_at=next_attempt_at, last_error=outcome.error)
         )
+    return state

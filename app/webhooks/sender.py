@@ -12,8 +12,13 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from prometheus_client import Counter
+
 from app.clock import Clock, utc_now
 from app.database import Database, open_database
+from app.jobs.tables import DeliveryState
+from app.observability.health import serve_health
+from app.observability.pulse import Pulse
 from app.settings import Settings, get_settings
 from app.webhooks.deliveries import Attempt, Outcome, claim_due, note_outcome
 from app.webhooks.requests import open_client, send
@@ -21,8 +26,22 @@ from app.webhooks.requests import open_client, send
 MOST_AT_ONCE = 20
 POLL_SECONDS = 1.0
 STOP_SECONDS = 2.0  # for what is on its way; what is cut off is sent again
+OUTCOMES = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.PENDING: "retry",
+    DeliveryState.FAILED: "failed",
+}
 # Looking up a host's name takes a thread, and keeps it when it is given up.
 THREADS = 3 * MOST_AT_ONCE
+
+ATTEMPTS = Counter(
+    "fundusmith_webhook_attempts",
+    "Attempts to deliver, by outcome: delivered, retry (will be tried again) or failed (will not).",
+    ["outcome"],
+)
+for each in OUTCOMES.values():
+    ATTEMPTS.labels(each)
+PULSE = Pulse()
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +103,8 @@ class Sender:
                 "delivery %s, attempt %d: %s", attempt.delivery_id, attempt.number, outcome.error
             )
         try:
-            await asyncio.to_thread(note_outcome, self._db, attempt, outcome, self._clock)
+            state = await asyncio.to_thread(note_outcome, self._db, attempt, outcome, self._clock)
+            ATTEMPTS.labels(OUTCOMES[state]).inc()
         except Exception:
             logger.exception("what became of %s could not be noted", attempt.delivery_id)
 
@@ -95,6 +115,7 @@ async def run(settings: Settings, db: Database, stop: asyncio.Event) -> None:
     outage = ""
     async with Sender(settings, db) as sender:
         while not stop.is_set():
+            PULSE.beat()
             try:
                 await sender.start_due()
             except Exception as error:
@@ -120,7 +141,9 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(_run_until_signal(get_settings()))
+    settings = get_settings()
+    serve_health(settings, {"deliveries": PULSE})
+    asyncio.run(_run_until_signal(settings))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
-from app.database import Base, Database, migrate, migrations
+from app import schema
+from app.database import Base, Database, migrate
 from app.jobs.states import lock_job
 from app.jobs.tables import Job, Rate
 from app.settings import Settings
@@ -30,7 +31,7 @@ def test_migrating_again_keeps_what_is_there(db: Database, jobs: Jobs) -> None:
 def test_an_archive_of_before_keeps_its_tag(db: Database, jobs: Jobs) -> None:
     job_id = jobs.order(count=4, shard_pairs=4)
     jobs.finish_all()
-    config = migrations()
+    config = schema.config()
     with db.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0001")
@@ -112,7 +113,7 @@ def test_times_come_back_in_utc(db: Database, jobs: Jobs) -> None:
 def test_rates_of_before_are_those_of_png(db: Database, jobs: Jobs) -> None:
     jobs.order()
     jobs.finish_all()
-    config = migrations()
+    config = schema.config()
     with db.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0007")

@@ -8,8 +8,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from app import schema
 from app.access.tables import Scope
-from app.database import Database, migrations
+from app.database import Database
 from app.deps import Services
 from app.jobs.orders import create_job
 from app.jobs.tables import Job
@@ -165,7 +166,7 @@ def test_the_database_refuses_a_second_order_with_a_key(db: Database, owner: str
 
 def test_orders_of_before_there_were_owners_keep_their_keys(db: Database) -> None:
     nobodys, hers, his = (place(db, owner, "b1c5") for owner in ("", "alice", "bob"))
-    config = migrations()
+    config = schema.config()
     with db.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0004")

@@ -9,6 +9,7 @@ from models.training.divergence import Diverged
 from models.training.loop import Progress, Stopped, checkpoint_path, train
 from models.training.run import Run
 from worker.heartbeat import Interrupted
+from worker.metrics import TRAINING_IMAGES
 from worker.training.recorder import SliceRecorder
 from worker.training.stages import Result, Stages, copy, standing
 
@@ -68,8 +69,12 @@ class SliceTraining:
         """Train one stage; whether its budget is spent."""
         folder, before = self._stages.folder, standing(self._newest, run.stage)
         with SliceRecorder(folder / f"{run.stage}-events", run.stage) as recorder:
+            counted = before["images"]
 
             def watch(now: Progress) -> None:
+                nonlocal counted
+                TRAINING_IMAGES.inc(now.images - counted, stage=run.stage)
+                counted = now.images
                 live = _live(now, recorder)
                 try:
                     self._report(self._images + now.images - before["images"], live)

@@ -1,0 +1,1 @@
+"""The images: how they are built, run together, and tried."""
