@@ -13,6 +13,7 @@ from app.archive.pack import discard_segments, pack
 from app.database import Database, open_database
 from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
 from app.jobs.tables import ItemKind, Job, Role
+from app.observability.context import logged_with
 from app.settings import Settings, get_settings
 from app.storage import Storage, job_prefix, open_storage
 from app.uploads.pictures import zip_key
@@ -65,7 +66,8 @@ class Worker:
         if claim is None:
             return False
         started = time.monotonic()
-        outcome = self._work_on(claim)
+        with logged_with(request_id=claim.request_id, job_id=claim.job_id, item_id=claim.item_id):
+            outcome = self._work_on(claim)
         ITEMS.inc(kind=claim.kind, outcome=outcome)
         ITEM_SECONDS.inc(time.monotonic() - started, kind=claim.kind)
         note_device_memory()

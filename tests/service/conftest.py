@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from models.package import write_tiny_package
-from tests.service.running import RunningService
+from tests.service.running import OBSERVED, RunningService, free_ports
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +17,6 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[RunningService]:
     """One service for all tests of the whole service that need none of their own."""
-    with RunningService(tmp_path_factory.mktemp("service"), models_dir) as service:
+    folder = tmp_path_factory.mktemp("service")
+    with RunningService(folder, models_dir, **OBSERVED, health_port=free_ports(3)) as service:
         yield service
