@@ -31,7 +31,8 @@ Order labelled retinal images: pairs of a vessel map (the label) and the fundus 
 shows exactly those vessels. Watch the job, look at its first pictures while it runs, download one
 zip that a training script reads as it is.
 
-Errors are `application/problem+json` (RFC 9457) throughout.
+Errors are `application/problem+json` (RFC 9457) throughout. Each answer has an `X-Request-ID`, the
+request's own if it came with one: who runs the service finds by it what became of the request.
 """
 
 TAGS = [

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -50,8 +51,11 @@ def serve_health(settings: Settings, pulses: Mapping[str, Pulse]) -> None:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: a probe comes every few seconds."""
 
-    server = ThreadingHTTPServer((settings.host, settings.health_port), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        daemon_threads = True
+
+    server = Server((settings.host, settings.health_port), Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     logger.info("health and metrics on http://%s:%d", settings.host, settings.health_port)
 
