@@ -31,7 +31,8 @@ from app.jobs.orders import Idempotency
 from app.jobs.states import is_wanted, lock_job
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
 from app.jobs.usage import record_usage
-from app.observability.context import current_request_id, current_traceparent
+from app.observability.context import current_request_id
+from app.observability.tracing import current_traceparent
 from app.storage import job_prefix
 
 Check = Callable[[Session, datetime], None]

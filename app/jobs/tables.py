@@ -14,16 +14,13 @@ from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from app.archive.plan import Plan
 from app.database import Base, UtcDateTime
-from app.observability.context import (
-    LONGEST_REQUEST_ID,
-    LONGEST_TRACEPARENT,
-    current_request_id,
-    current_traceparent,
-)
+from app.observability.context import LONGEST_REQUEST_ID, current_request_id
+from app.observability.tracing import current_traceparent
 
 LONGEST_URL = 2000  # characters
 LONGEST_ERROR = 500  # characters
 LONGEST_OWNER = 100  # characters
+TRACEPARENT = 55  # characters that each has (W3C Trace Context)
 
 
 class JobStatus(StrEnum):
@@ -150,7 +147,7 @@ class Job(Base):
         String(LONGEST_REQUEST_ID), default=current_request_id
     )
     traceparent: Mapped[str | None] = mapped_column(
-        String(LONGEST_TRACEPARENT), default=current_traceparent
+        String(TRACEPARENT), default=current_traceparent
     )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deadline_at: Mapped[datetime | None] = mapped_column(

@@ -6,11 +6,9 @@ from contextvars import ContextVar
 
 REQUEST_ID_HEADER = "X-Request-ID"
 LONGEST_REQUEST_ID = 128  # characters
-LONGEST_TRACEPARENT = 55  # characters; all have as many (W3C Trace Context)
 
 _log_fields: ContextVar[Mapping[str, str | int] | None] = ContextVar("log_fields", default=None)
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-_traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 def log_fields() -> Mapping[str, str | int]:
@@ -38,13 +36,3 @@ def begin_request(request_id: str) -> None:
 def current_request_id() -> str | None:
     """Id of the request that is being answered; None outside of any."""
     return _request_id.get()
-
-
-def set_traceparent(traceparent: str | None) -> None:
-    """The span that what follows in this task is a part of."""
-    _traceparent.set(traceparent)
-
-
-def current_traceparent() -> str | None:
-    """That span; None where nothing is traced."""
-    return _traceparent.get()
