@@ -78,7 +78,7 @@ class Worker:
             note({"outcome": outcome})
         ITEMS.inc(kind=claim.kind, outcome=outcome)
         ITEM_SECONDS.inc(time.monotonic() - started, kind=claim.kind)
-        note_device_memory()
+        note_device_memory(self._settings.device)
         return True
 
     def _work_on(self, claim: Claim, note: Note) -> str:

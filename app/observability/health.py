@@ -55,9 +55,18 @@ def serve_health(settings: Settings, pulses: Mapping[str, Pulse]) -> None:
         address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         daemon_threads = True
 
-    server = Server((settings.host, settings.health_port), Handler)
+        def handle_error(self, request: object, client_address: object) -> None:
+            logger.info("whoever asked for health or metrics did not wait for the answer")
+
+    place = (settings.host, settings.health_port)
+    try:
+        server = Server(place, Handler)
+    except OSError as error:
+        raise OSError(
+            f"FUNDUSMITH_HEALTH_PORT: cannot listen on {place[0]}, port {place[1]}: {error.strerror}"
+        ) from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    logger.info("health and metrics on http://%s:%d", settings.host, settings.health_port)
+    logger.info("health and metrics on %s, port %d", *place)
 
 
 def _health(pulses: Mapping[str, Pulse], most_seconds: float) -> tuple[HTTPStatus, bytes]:
