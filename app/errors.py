@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from app.observability.context import REQUEST_ID_HEADER
 from app.problems import (
     BY_STATUS,
     EXPIRED,
@@ -189,8 +190,10 @@ def answer_with_problems(app: FastAPI) -> None:
         )
 
     @app.exception_handler(Exception)
-    def bug(_request: Request, _error: Exception) -> JSONResponse:
-        return problem_response(ProblemError(INTERNAL_ERROR))
+    def bug(request: Request, _error: Exception) -> JSONResponse:
+        # Made outside of all that adds it to other answers; here it is needed most.
+        headers = {REQUEST_ID_HEADER: request.state.request_id}
+        return problem_response(ProblemError(INTERNAL_ERROR, headers=headers))
 
 
 def _methods_here(request: Request) -> list[str]:

@@ -18,6 +18,7 @@ from app.evaluations.routes import router as evaluations
 from app.health.routes import router as health
 from app.observability.logs import set_up_logging
 from app.observability.requests import Observed
+from app.observability.tracing import start_tracing, stop_tracing, telemetry
 from app.openapi import describe
 from app.registry.routes import router as registry
 from app.settings import LogFormat, Settings, get_settings
@@ -31,7 +32,8 @@ Order labelled retinal images: pairs of a vessel map (the label) and the fundus 
 shows exactly those vessels. Watch the job, look at its first pictures while it runs, download one
 zip that a training script reads as it is.
 
-Errors are `application/problem+json` (RFC 9457) throughout.
+Errors are `application/problem+json` (RFC 9457) throughout. Each answer has an `X-Request-ID`, the
+request's own if it came with one: who runs the service finds by it what became of the request.
 """
 
 TAGS = [
@@ -56,12 +58,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or get_settings()
     if settings.log_format is LogFormat.JSON:  # in text, uvicorn has set up its own
         set_up_logging(settings)
+    start_tracing(settings, "fundusmith-api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.services = await run_in_threadpool(open_services, settings)
         yield
         app.state.services.db.close()
+        await run_in_threadpool(stop_tracing)
 
     # FastAPI, with the files of /docs from a package: its own page fetches them from elsewhere.
     app = FastAPIOffline(
@@ -73,6 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
+        telemetry=telemetry(),
         favicon_url="/web/icon.svg",
         swagger_ui_parameters={"validatorUrl": None},  # another address that would be called
     )

@@ -173,6 +173,11 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field(
         default=LogFormat.TEXT, description="text, or json: an object a line."
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Address that takes traces by OTLP over HTTP, such as http://collector:4318; without "
+        "it there are none. Needs fundusmith[tracing].",
+    )
 
     @field_validator("data_dir", "models_dir")
     @classmethod
@@ -217,7 +222,7 @@ class Settings(BaseSettings):
             )
         return url
 
-    @field_validator("s3_endpoint_url", "s3_public_endpoint_url")
+    @field_validator("s3_endpoint_url", "s3_public_endpoint_url", "otlp_endpoint")
     @classmethod
     def _check_endpoint(cls, url: str | None) -> str | None:
         if url is not None and urlsplit(url).scheme not in ("http", "https"):

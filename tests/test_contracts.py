@@ -22,10 +22,11 @@ def test_no_source_file_is_too_long_to_read(room):
     assert not long
 
 
-def test_the_service_starts_without_torch():
+def test_the_service_starts_without_torch_and_what_traces():
     """The API's image holds no torch: importing the application must not need it."""
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['models'] = None;"
+        "sys.modules['opentelemetry.sdk'] = None;"
         "import app.main, app.command; print('ok')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

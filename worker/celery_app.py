@@ -23,6 +23,8 @@ from kombu import Queue
 
 from app.jobs.tables import Role
 from app.observability.health import serve_health
+from app.observability.logs import set_up_logging
+from app.observability.tracing import stop_tracing
 from app.settings import get_settings
 from worker import metrics  # noqa: F401  made before the fork, so that both processes share them
 from worker.liveness import PULSES, watch
@@ -72,15 +74,14 @@ def _note_stop(**_: Any) -> None:
 def _leave(exitcode: int | None = None, **_: Any) -> None:
     """Spares a worker that stops the second for which its pool process waits to have its end noted
     (billiard 4.3): what it was to hand over, it has handed over before."""
+    stop_tracing()
     if is_stopping():
         os._exit(exitcode or 0)
 
 
 @setup_logging.connect
 def _set_up_logging(loglevel: int = logging.INFO, **_: Any) -> None:
-    logging.basicConfig(
-        level=loglevel or logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    set_up_logging(get_settings(), loglevel or logging.INFO)
     # Two lines a message that say no more than the worker's own about the item.
-    for name in ("celery.worker.strategy", "celery.app.trace", "alembic"):
+    for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -23,10 +23,10 @@ def choose_device(wanted: str) -> Device:
         ) from error
 
 
-def note_device_memory() -> None:
-    """Sets the metrics of the memory of the device that this process has used; cheap."""
+def note_device_memory(wanted: str) -> None:
+    """Sets the metrics of the memory of the device, the one that the worker is set to use; cheap."""
     if torch.cuda.is_initialized():  # asking would do it, and take memory of its own
-        free, total = torch.cuda.mem_get_info()
+        free, total = torch.cuda.mem_get_info(wanted if wanted.startswith("cuda") else None)
         used = total - free
     elif STATM.exists():
         page = os.sysconf("SC_PAGE_SIZE")

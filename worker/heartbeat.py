@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,7 +48,12 @@ class Heartbeat:
         self._live: dict[str, Any] | None = None
         self._state = LeaseState.HELD
         self._left = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run,  # its log lines are the item's too
+            args=(self._beat,),
+            name="heartbeat",
+            daemon=True,
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -13,6 +13,8 @@ from app.archive.pack import discard_segments, pack
 from app.database import Database, open_database
 from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
 from app.jobs.tables import ItemKind, Job, Role
+from app.observability.context import logged_with
+from app.observability.tracing import Note, item_span, start_tracing
 from app.settings import Settings, get_settings
 from app.storage import Storage, job_prefix, open_storage
 from app.uploads.pictures import zip_key
@@ -65,20 +67,30 @@ class Worker:
         if claim is None:
             return False
         started = time.monotonic()
-        outcome = self._work_on(claim)
+        ids: dict[str, Any] = {"job_id": claim.job_id, "item_id": claim.item_id}
+        if claim.request_id is not None:
+            ids["request_id"] = claim.request_id
+        with (
+            logged_with(**ids),
+            item_span(claim.kind, claim.traceparent, attempt=claim.attempt, **ids) as note,
+        ):
+            outcome = self._work_on(claim, note)
+            note({"outcome": outcome})
         ITEMS.inc(kind=claim.kind, outcome=outcome)
         ITEM_SECONDS.inc(time.monotonic() - started, kind=claim.kind)
-        note_device_memory()
+        note_device_memory(self._settings.device)
         return True
 
-    def _work_on(self, claim: Claim) -> str:
-        """Does the claimed item; how that ended."""
+    def _work_on(self, claim: Claim, note: Note) -> str:
+        """Does the claimed item; how that ended. ``note`` gets the seconds of the stages."""
         name = f"{claim.kind} {claim.ordinal} of {claim.job_id}"
         try:
             with Heartbeat(
                 self._db, claim, self._settings.lease_seconds, self._stopping
             ) as heartbeat:
                 result = self._run(claim, heartbeat.report)
+            stages = result.get("stage_seconds", {})
+            note({f"seconds.{stage}": seconds for stage, seconds in stages.items()})
         except Interrupted as interruption:
             logger.info("left %s: %s", name, interruption)
             if not interruption.release:
@@ -163,4 +175,5 @@ def this_worker(stopping: Callable[[], bool]) -> Worker:
     """The worker of this process, opened on first use."""
     keep_freed_memory()
     settings = get_settings()
+    start_tracing(settings, "fundusmith-worker")
     return Worker(settings, open_database(settings), open_storage(settings), stopping)

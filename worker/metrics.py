@@ -16,7 +16,7 @@ ITEMS = SharedCounter(
 ITEM_SECONDS = SharedCounter(
     "fundusmith_item_seconds", "Seconds that items were in hand, however they ended.", kind=KINDS
 )
-PAIRS = SharedCounter("fundusmith_pairs", "Pairs drawn.")
+PAIRS = SharedCounter("fundusmith_pairs", "Pairs drawn for orders.")
 STAGE_SECONDS = SharedCounter(
     "fundusmith_stage_seconds",
     "Seconds that the stages of making pairs were at work, all threads together.",

@@ -17,6 +17,7 @@ from app.database import Database, open_database
 from app.jobs.sweep import SweepReport, sweep
 from app.jobs.tables import Role
 from app.observability.health import serve_health
+from app.observability.logs import set_up_logging
 from app.observability.pulse import Pulse
 from app.registry.stored import purge_models
 from app.settings import Settings, get_settings
@@ -90,13 +91,11 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 
 def main() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    settings = get_settings()
+    set_up_logging(settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    settings = get_settings()
     serve_health(settings, {"sweeps": PULSE})
     run(settings, stop)
 

@@ -42,6 +42,8 @@ class Claim:
     package_digest: str  # "" where no model is used
     shard_pairs: int
     pairs: int  # of the whole job
+    request_id: str | None  # of the request that placed the job
+    traceparent: str | None  # likewise; None where nothing is traced
 
     @property
     def plan(self) -> Plan:
@@ -119,6 +121,8 @@ def claim_next(
                 package_digest=job.package_digest,
                 shard_pairs=job.shard_pairs,
                 pairs=job.count,
+                request_id=job.request_id,
+                traceparent=job.traceparent,
             )
 
 

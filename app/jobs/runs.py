@@ -30,6 +30,8 @@ from app.jobs.states import is_wanted, lock_job
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind, JobStatus
 from app.jobs.terms import Terms, new_job
 from app.jobs.usage import record_usage
+from app.observability.context import current_request_id
+from app.observability.tracing import current_traceparent
 from app.storage import job_prefix
 
 Check = Callable[[Session, datetime], None]
@@ -84,6 +86,8 @@ def resume_run(
         last = session.scalar(select(func.max(Item.ordinal)).where(Item.job_id == job_id))
         job.request = {**job.request, "budget": budget}
         job.error = None
+        job.request_id = current_request_id()
+        job.traceparent = current_traceparent()
         job.expires_at = None
         job.enter(JobStatus.QUEUED, now)
         _add_slice(session, job_id, (-1 if last is None else last) + 1)

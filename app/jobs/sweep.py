@@ -15,6 +15,7 @@ from app.jobs.leases import note_failure
 from app.jobs.states import cancel, lock_job, settle
 from app.jobs.tables import ACTIVE, ENDED, Item, ItemState, Job, JobStatus, Role
 from app.jobs.uses import in_use
+from app.observability.context import logged_with
 from app.storage import Storage, job_prefix
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,14 @@ def _end_expired_leases(db: Database, job_id: str, clock: Clock) -> int:
         items = session.scalars(expired.order_by(Item.ordinal)).all()
         for item in items:
             note_failure(session, job, item, WORKER_LOST, clock())
+            with logged_with(request_id=job.request_id, job_id=job_id, item_id=item.id):
+                logger.warning(
+                    "%s %d of %s is taken from %s, which has stopped reporting",
+                    item.kind,
+                    item.ordinal,
+                    job_id,
+                    item.worker_id,
+                )
         return len(items)
 
 
@@ -121,6 +130,7 @@ def _end_overdue(db: Database, job_id: str, clock: Clock) -> bool:
             return False
         job.error = DEADLINE_EXCEEDED
         cancel(session, job, clock())
+        _log(job, "its deadline has come")
         return True
 
 
@@ -129,7 +139,10 @@ def _settle(db: Database, job_id: str, clock: Clock) -> bool:
         job = lock_job(session, job_id)
         before = job.status
         settle(session, job, clock())
-        return job.status != before
+        if job.status == before:
+            return False
+        _log(job, f"it was {before}, and nobody was left to move it on")
+        return True
 
 
 def _expire(db: Database, job_id: str, clock: Clock) -> bool:
@@ -142,6 +155,7 @@ def _expire(db: Database, job_id: str, clock: Clock) -> bool:
             job.error = UPLOAD_INCOMPLETE
         job.enter(JobStatus.EXPIRED, now)
         settle(session, job, now)
+        _log(job, "its time is over")
         return True
 
 
@@ -157,4 +171,10 @@ def _purge(db: Database, storage: Storage, job_id: str, clock: Clock) -> bool:
         job = lock_job(session, job_id)
         session.execute(delete(Item).where(Item.job_id == job_id))
         job.purged_at = clock()
+        _log(job, "its files are removed")
     return True
+
+
+def _log(job: Job, why: str) -> None:
+    with logged_with(request_id=job.request_id, job_id=job.id):
+        logger.info("%s is %s: %s", job.id, job.status, why)

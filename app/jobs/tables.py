@@ -14,10 +14,13 @@ from sqlalchemy.orm import Mapped, WriteOnlyMapped, mapped_column, relationship
 
 from app.archive.plan import Plan
 from app.database import Base, UtcDateTime
+from app.observability.context import LONGEST_REQUEST_ID, current_request_id
+from app.observability.tracing import current_traceparent
 
 LONGEST_URL = 2000  # characters
 LONGEST_ERROR = 500  # characters
 LONGEST_OWNER = 100  # characters
+TRACEPARENT = 55  # characters that each has (W3C Trace Context)
 
 
 class JobStatus(StrEnum):
@@ -138,6 +141,14 @@ class Job(Base):
     order_digest: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the order as sent
     retention_seconds: Mapped[float | None]  # from the job's end to its expiry; None: for ever
     webhook_url: Mapped[str | None] = mapped_column(String(LONGEST_URL))  # told when the job ends
+    # Of the request that placed it, filled in wherever the row is made: log lines and spans of its
+    # items carry them.
+    request_id: Mapped[str | None] = mapped_column(
+        String(LONGEST_REQUEST_ID), default=current_request_id
+    )
+    traceparent: Mapped[str | None] = mapped_column(
+        String(TRACEPARENT), default=current_traceparent
+    )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deadline_at: Mapped[datetime | None] = mapped_column(
         UtcDateTime

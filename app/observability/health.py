@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -50,10 +51,22 @@ def serve_health(settings: Settings, pulses: Mapping[str, Pulse]) -> None:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: a probe comes every few seconds."""
 
-    server = ThreadingHTTPServer((settings.host, settings.health_port), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            logger.info("whoever asked for health or metrics did not wait for the answer")
+
+    place = (settings.host, settings.health_port)
+    try:
+        server = Server(place, Handler)
+    except OSError as error:
+        raise OSError(
+            f"FUNDUSMITH_HEALTH_PORT: cannot listen on {place[0]}, port {place[1]}: {error.strerror}"
+        ) from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    logger.info("health and metrics on http://%s:%d", settings.host, settings.health_port)
+    logger.info("health and metrics on %s, port %d", *place)
 
 
 def _health(pulses: Mapping[str, Pulse], most_seconds: float) -> tuple[HTTPStatus, bytes]:

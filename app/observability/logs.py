@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 from app.observability.context import log_fields
@@ -42,6 +43,7 @@ def set_up_logging(settings: Settings, level: int = logging.INFO) -> None:
     if settings.log_format is LogFormat.JSON:
         handler.setFormatter(JsonFormatter())
         logging.captureWarnings(True)
+        sys.excepthook = _log_uncaught
         for name in UVICORN:
             logger = logging.getLogger(name)
             logger.handlers.clear()
@@ -51,3 +53,9 @@ def set_up_logging(settings: Settings, level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    logging.critical("the process ends", exc_info=(kind, error, traceback))

@@ -8,9 +8,8 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.observability.context import LONGEST_REQUEST_ID, begin_request
+from app.observability.context import LONGEST_REQUEST_ID, REQUEST_ID_HEADER, begin_request
 
-HEADER = "X-Request-ID"
 WELL_FORMED = re.compile(rf"[A-Za-z0-9._:/+=@-]{{1,{LONGEST_REQUEST_ID}}}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED, OTHER = "unmatched", "OTHER"  # what senders make up must not make new series
@@ -40,7 +39,7 @@ class Observed:
             await self.app(scope, receive, send)
             return
         started, begun = time.monotonic(), False
-        sent = Headers(scope=scope).get(HEADER, "")
+        sent = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = sent if WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
         begin_request(request_id)
         scope.setdefault("state", {})["request_id"] = request_id
@@ -49,7 +48,7 @@ class Observed:
             nonlocal begun
             if message["type"] == "http.response.start" and not begun:
                 begun = True
-                MutableHeaders(scope=message)[HEADER] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
                 _count(scope, message["status"], time.monotonic() - started)
             await send(message)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app.clock import Clock, utc_now
 from app.database import Database
-from app.jobs.tables import Delivery, DeliveryState
+from app.jobs.tables import Delivery, DeliveryState, Job
 
 # Seconds from one failed attempt to the next, as Standard Webhooks advises: three days in all.
 DELAYS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -26,6 +26,7 @@ class Attempt:
     event: str  # kind.status
     url: str
     created_at: datetime  # when the event happened
+    request_id: str | None  # of the request that placed the job
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ def claim_due(db: Database, most: int, clock: Clock = utc_now) -> list[Attempt]:
         for delivery in deliveries:
             delivery.attempts += 1
             delivery.next_attempt_at = now + LEASE
+        ids = {delivery.job_id for delivery in deliveries}
+        rows = session.execute(select(Job.id, Job.request_id).where(Job.id.in_(ids)))
+        request_ids = {row.id: row.request_id for row in rows}
         return [
             Attempt(
                 delivery_id=delivery.id,
@@ -65,6 +69,7 @@ def claim_due(db: Database, most: int, clock: Clock = utc_now) -> list[Attempt]:
                 event=delivery.event,
                 url=delivery.url,
                 created_at=delivery.created_at,
+                request_id=request_ids[delivery.job_id],
             )
             for delivery in deliveries
         ]

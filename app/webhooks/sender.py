@@ -17,7 +17,9 @@ from prometheus_client import Counter
 from app.clock import Clock, utc_now
 from app.database import Database, open_database
 from app.jobs.tables import DeliveryState
+from app.observability.context import logged_with
 from app.observability.health import serve_health
+from app.observability.logs import set_up_logging
 from app.observability.pulse import Pulse
 from app.settings import Settings, get_settings
 from app.webhooks.deliveries import Attempt, Outcome, claim_due, note_outcome
@@ -91,6 +93,10 @@ class Sender:
         return len(attempts)
 
     async def _send(self, attempt: Attempt) -> None:
+        with logged_with(request_id=attempt.request_id, job_id=attempt.job_id):
+            await self._send_and_note(attempt)
+
+    async def _send_and_note(self, attempt: Attempt) -> None:
         try:
             outcome = await send(
                 self._client, attempt, self._secret, self._private_targets, self._clock
@@ -137,11 +143,8 @@ async def _run_until_signal(settings: Settings) -> None:
 
 
 def main() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = get_settings()
+    set_up_logging(settings)
     serve_health(settings, {"deliveries": PULSE})
     asyncio.run(_run_until_signal(settings))
 

@@ -76,6 +76,7 @@ def test_a_bug_is_a_problem_without_its_inside(
     response = api.get("/datasets/ds_x")
     problem(response, 500)
     assert "secret" not in response.text
+    assert response.headers["x-request-id"]
 
 
 def test_a_database_that_cannot_be_used_is_unavailable(

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from models.package import write_tiny_package
-from tests.service.running import RunningService
+from tests.service.collector import Collector, collecting
+from tests.service.running import OBSERVED, RunningService, free_ports
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,20 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def service(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[RunningService]:
-    """One service for all tests of the whole service that need none of their own."""
-    with RunningService(tmp_path_factory.mktemp("service"), models_dir) as service:
+def collector() -> Iterator[Collector]:
+    """What takes the traces of the service below, soon."""
+    with collecting() as collector, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")  # milliseconds
+        yield collector
+
+
+@pytest.fixture(scope="package")
+def service(
+    tmp_path_factory: pytest.TempPathFactory, models_dir: Path, collector: Collector
+) -> Iterator[RunningService]:
+    """One service for all tests of the whole service that need none of their own. It shows all that
+    can be seen of it; others show what they do by default."""
+    folder = tmp_path_factory.mktemp("service")
+    settings = {**OBSERVED, "health_port": free_ports(3), "otlp_endpoint": collector.address}
+    with RunningService(folder, models_dir, **settings) as service:
         yield service

@@ -1,12 +1,18 @@
 """The whole service as a user starts it: real processes, on a tiny model."""
 
+import json
 import os
+import random
 import re
 import signal
-from contextlib import ExitStack
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.client import Client, Dataset
 from app.local_service import local_service
@@ -17,6 +23,13 @@ STARTED = r"{} started \(process (\d+)\)"
 
 # Leases are short, so that the tests of lost work are; and many times longer than a batch takes.
 SETTINGS = {"device": "cpu", "lease_seconds": 3, "sweep_seconds": 0.2}
+
+
+# For those whose logs and health are looked at. What hangs is to be noticed soon; but the first item
+# of a worker takes seconds to load torch.
+OBSERVED = {"log_format": "json", "stall_seconds": 4}
+# The order in which the service hands out ports to serve health on.
+OBSERVABLE = ("worker", "trainer", "sweeper", "webhooks")
 
 
 class RunningService:
@@ -66,6 +79,26 @@ class RunningService:
         """The process that is now the service's ``name``: broker, api, worker or sweeper."""
         return int(re.findall(STARTED.format(name), self.output())[-1])
 
+    def observe(self, name: str, path: str) -> httpx2.Response:
+        """What /healthz or /metrics of a process answers; the service has been given a health_port."""
+        assert self.settings.health_port is not None
+        port = self.settings.health_port + OBSERVABLE.index(name)
+        return httpx2.get(f"http://127.0.0.1:{port}{path}")
+
+    def metric(self, process: str, name: str, **labels: str) -> float:
+        """Value of a series of a process; 0 without one."""
+        text = self.observe(process, "/metrics").text
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return sample.value
+        return 0.0
+
+    def lines(self, start: int = 0) -> list[dict[str, Any]]:
+        """The log lines behind the first ``start`` bytes, as JSON."""
+        whole = self.log.read_bytes()[start:].rpartition(b"\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line]
+
     def kill(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGKILL)
 
@@ -106,3 +139,13 @@ def is_alive(pid: int) -> bool:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row, of those that no connection takes for itself."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with ExitStack() as held, suppress(OSError):
+            for number in range(count):
+                held.enter_context(socket.create_server(("127.0.0.1", port + number)))
+            return port
