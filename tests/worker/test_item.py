@@ -151,14 +151,29 @@ def test_damaged_package_is_named_without_its_place(
     assert str(settings.models_dir) not in error["detail"]
 
 
-def test_lost_segment_fails_the_packing(
+def test_lost_parts_are_made_again(
+    worker: Worker, db: Database, storage: Storage, order: Order
+) -> None:
+    digests = []
+    for lost in ((), ("000001.segment", "000002.index")):
+        job_id = create_job(db, **order)
+        for _ in range(3):
+            worker.work()
+        for name in lost:
+            storage.delete(f"jobs/{job_id}/shards/{name}")
+        assert finish(worker) == (4 if lost else 1)  # packing; both shards, packing
+        job = job_of(db, job_id)
+        assert job.status == "succeeded", job.error
+        digests.append(job.volumes[0]["manifest_sha256"])
+    assert digests[0] == digests[1]
+
+
+def test_parts_lost_each_time_fail_the_packing(
     worker: Worker, db: Database, storage: Storage, order: Order
 ) -> None:
     job_id = create_job(db, **order)
-    for _ in range(3):
-        worker.work()
-    storage.delete(f"jobs/{job_id}/shards/000001.segment")
-    finish(worker)
+    while worker.work():
+        storage.delete(f"jobs/{job_id}/shards/000001.segment")
     job = job_of(db, job_id)
     assert (job.status, job.error["code"]) == ("failed", "parts_missing")
     assert "000001.segment" in job.error["detail"]
