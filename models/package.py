@@ -28,7 +28,7 @@ FORMAT = "fundusmith-model/1"
 MANIFEST = "package.json"
 VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS = "vessel.safetensors", "translator.safetensors"
 STYLE_MEAN, STYLE_FACTOR = "style.mean", "style.factor"
-TEXTURE_COVARIANCE, TEXTURE_SPREAD = "texture.covariance", "texture.spread"
+TEXTURE_COVARIANCES, TEXTURE_PATCHINESS = "texture.covariances", "texture.patchiness"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 Network = TypeVar("Network", bound=nn.Module)
@@ -116,11 +116,11 @@ class ModelPackage:
     def texture(self) -> Texture | None:
         """What is added to photographs; None in packages from before it was."""
         weights = self._tensors["translator"]
-        if TEXTURE_COVARIANCE not in weights:
+        if TEXTURE_COVARIANCES not in weights:
             return None
         try:
-            spread = float(weights[TEXTURE_SPREAD])
-            return Texture(weights[TEXTURE_COVARIANCE], spread)
+            patchiness = float(weights[TEXTURE_PATCHINESS])
+            return Texture(weights[TEXTURE_COVARIANCES], patchiness)
         except (KeyError, RuntimeError, ValueError) as error:
             raise PackageError(f"{TRANSLATOR_WEIGHTS}: {error}") from error
 
@@ -226,8 +226,8 @@ def write_package(
     save_file(plain(vessel.state_dict()), folder / VESSEL_WEIGHTS)
     styled = {**translator.state_dict(), STYLE_MEAN: style[0], STYLE_FACTOR: style[1]}
     if texture is not None:
-        styled[TEXTURE_COVARIANCE] = texture.covariance
-        styled[TEXTURE_SPREAD] = torch.tensor(texture.spread)
+        styled[TEXTURE_COVARIANCES] = texture.covariances
+        styled[TEXTURE_PATCHINESS] = torch.tensor(texture.patchiness)
     save_file(plain(styled), folder / TRANSLATOR_WEIGHTS)
     for name in (VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS):
         (folder / name).chmod(0o644)  # safetensors writes for the owner alone

@@ -4,7 +4,10 @@ Stage two renders the same photograph whenever map and style are the same, so wh
 eye it can only average away, and backgrounds come out smooth. What is missing is measured on the
 training photographs and put back as random fields with the same covariance between pixels and
 between colours, as film grain is in video coding (Norkin and Birkbeck 2018, "Film Grain Synthesis
-for AV1 Video Codec"). Only the covariance is kept: no photograph's own texture is.
+for AV1 Video Codec"). Each photograph has a covariance of its own, fine grain or coarse mottling, and
+a pair takes after one of them. Within a photograph the strength comes and goes: a Gaussian scale
+mixture (Wainwright and Simoncelli 1999, "Scale Mixtures of Gaussians and the Statistics of Natural
+Images"). Only these statistics are kept: no photograph's own texture is.
 
 Texture is proportional to light: it is measured in, and added to, the logarithm of the level.
 """
@@ -23,59 +26,85 @@ from torch import Tensor
 from models.seeds import texture_seed
 
 DARK = 12.0  # grey levels, added before the logarithm: at the black end noise no longer falls with light
-# Of the side. What is wider than this is the rendering's own.
-WIDEST = 6 / 256
+WIDEST = 12 / 256  # of the side: what is wider than this is the rendering's own
+KEPT = 24  # photographs whose covariances are kept: more would make packages large, not textures better
 DISC = 0.95  # the brightest share of the field is the optic disc, whose edge is no texture
+# Of the side: deviation of the Gaussian window that local strength is measured in, and of that which
+# makes a field of strengths as wide as those measured on CHASE_DB1.
+WINDOW, PATCH = 5 / 256, 7 / 256
 Pictures = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Texture:
-    """covariance: of the logarithm, between colours and at displacements of up to K // 2 pixels each
-    way, float [3, 3, K, K], K odd. spread: standard deviation of the logarithm of its strength from
-    photograph to photograph."""
+    """covariances: of the logarithm, one for each of N training photographs, between colours and at
+    displacements of up to K // 2 pixels each way, float [N, 3, 3, K, K], K odd. patchiness: standard
+    deviation of the logarithm of the strength within a photograph."""
 
-    covariance: Tensor
-    spread: float
+    covariances: Tensor
+    patchiness: float
 
     def __post_init__(self) -> None:
-        shape = tuple(self.covariance.shape)
-        if len(shape) != 4 or shape[:2] != (3, 3) or shape[2] != shape[3] or shape[2] % 2 == 0:
-            raise ValueError(f"texture covariance of shape {shape}, expected [3, 3, K, K], K odd")
-        if not bool(torch.isfinite(self.covariance).all()) or not 0 <= self.spread < 2:
-            raise ValueError("texture: covariance must be finite, spread within 0 and 2")
+        shape = tuple(self.covariances.shape)
+        if len(shape) != 5 or not shape[0] or shape[1:3] != (3, 3) or shape[3] != shape[4]:
+            raise ValueError(f"texture covariances of shape {shape}, expected [N, 3, 3, K, K]")
+        if shape[3] % 2 == 0:
+            raise ValueError(f"texture covariances of shape {shape}: the last two must be odd")
+        if not bool(torch.isfinite(self.covariances).all()) or not 0 <= self.patchiness < 2:
+            raise ValueError("texture: covariances must be finite, patchiness within 0 and 2")
 
 
 def measure_texture(real: Pictures, rendered: Pictures) -> Texture:
     """What real photographs have more of than rendered ones, away from vessels, disc and rim.
 
-    Each is photographs [N, S, S, 3], labels and fields of view [N, S, S].
+    Each is photographs [N, S, S, 3], labels and fields of view [N, S, S]; rendered are the real labels
+    in turn, as often as one likes.
     """
     size = real[0].shape[1]
     reach = round(4 * WIDEST * size)
-    more = _covariance(*real, reach) - _covariance(*rendered, reach)
     away = np.arange(-reach, reach + 1) / (reach / 2)
     window = np.exp(-(away**2) / 2)
-    strengths = [
-        residual[1][ground].std()
-        for residual, ground in (_background(*one) for one in zip(*real, strict=True))
+    smooth = np.mean([_covariance(*one, reach) for one in zip(*rendered, strict=True)], axis=0)
+    chosen = np.unique(np.linspace(0, len(real[0]) - 1, KEPT).round().astype(int))
+    photos, labels, fields = real
+    more = np.stack([_covariance(photos[i], labels[i], fields[i], reach) - smooth for i in chosen])
+    covariances = torch.from_numpy(more * window[:, None] * window).float()
+    even = TexturePainter(Texture(covariances, 0.0), size)
+    painted = [
+        even.add(photo.astype(np.float32), field.astype(np.uint8), seed)
+        for seed, (photo, field) in enumerate(zip(rendered[0], rendered[2], strict=True))
     ]
-    covariance = more * window[:, None] * window
-    return Texture(torch.from_numpy(covariance).float(), float(np.log(strengths).std()))
+    excess = _patch_variance(*real) - _patch_variance(np.stack(painted), *rendered[1:])
+    return Texture(covariances, float(np.sqrt(max(0.0, excess))))
+
+
+def _patch_variance(
+    photos: NDArray[np.uint8], labels: NDArray[np.bool_], fields: NDArray[np.bool_]
+) -> float:
+    """Mean over photographs of the variance, within each, of the logarithm of its local deviation."""
+    width = WINDOW * photos.shape[1]
+    variances = []
+    for one in zip(photos, labels, fields, strict=True):
+        residual, ground = _background(*one)
+        near = ndimage.gaussian_filter(ground.astype(np.float64), width)
+        power = ndimage.gaussian_filter((residual.mean(axis=0) * ground) ** 2, width)
+        enough = ground & (near > 0.5)
+        if enough.any():
+            local = power[enough] / near[enough]
+            variances.append(float((np.log(local + 1e-8) / 2).var()))
+    return float(np.mean(variances)) if variances else 0.0
 
 
 def _covariance(
-    photos: NDArray[np.uint8], labels: NDArray[np.bool_], fields: NDArray[np.bool_], reach: int
+    photo: NDArray[np.uint8], label: NDArray[np.bool_], field: NDArray[np.bool_], reach: int
 ) -> NDArray[np.float64]:
     """Mean product of the background's residuals at each displacement, [3, 3, 2 reach + 1, ...]."""
-    size = photos.shape[1]
-    products, pairs = np.zeros((3, 3, 2 * size, 2 * size)), np.zeros((2 * size, 2 * size))
-    for one in zip(photos, labels, fields, strict=True):
-        residual, ground = _background(*one)
-        spectra = scipy.fft.fft2(residual * ground, s=pairs.shape)
-        products += scipy.fft.ifft2(spectra[:, None] * spectra.conj()[None]).real
-        pairs += scipy.fft.ifft2(np.abs(scipy.fft.fft2(ground, s=pairs.shape)) ** 2).real
-    means = products / np.maximum(pairs, 1)
+    residual, ground = _background(photo, label, field)
+    shape = (2 * len(photo), 2 * len(photo))
+    spectra = scipy.fft.rfft2(residual * ground, s=shape)
+    products = scipy.fft.irfft2(spectra[:, None] * spectra.conj()[None], s=shape)
+    pairs = scipy.fft.irfft2(np.abs(scipy.fft.rfft2(ground.astype(float), s=shape)) ** 2, s=shape)
+    means = products / np.maximum(pairs.round(), 1)
     near = np.arange(-reach, reach + 1)
     return means[:, :, near[:, None], near]
 
@@ -100,18 +129,11 @@ class TexturePainter:
     """Draws textures of one size and adds them to photographs."""
 
     def __init__(self, texture: Texture, size: int):
-        reach = texture.covariance.shape[-1] // 2
+        reach = texture.covariances.shape[-1] // 2
         if 2 * reach >= size:
             raise ValueError(f"a texture that reaches {reach} pixels does not fit {size} px")
-        self._size, self._spread = size, texture.spread
-        near = np.arange(-reach, reach + 1) % size
-        around = np.zeros((3, 3, size, size))
-        around[:, :, near[:, None], near] = texture.covariance.double().numpy()
-        powers = scipy.fft.fft2(around).real[..., : size // 2 + 1].transpose(2, 3, 0, 1)
-        values, vectors = np.linalg.eigh((powers + powers.swapaxes(2, 3)) / 2)
-        # The symmetric root: noise filtered with it has the powers as its spectrum.
-        roots = np.sqrt(values.clip(min=0))[..., None, :] * vectors @ vectors.swapaxes(2, 3)
-        self._filter = roots.transpose(2, 3, 0, 1).astype(np.float32)
+        self._size, self._texture = size, texture
+        self._filters: dict[int, NDArray[np.float32]] = {}  # made when a pair first asks for one
 
     def add(
         self, photo: NDArray[np.float32], field: NDArray[np.uint8], seed: int
@@ -119,11 +141,36 @@ class TexturePainter:
         """Photograph of levels 0 to 255 [S, S, 3] with the texture of a pair's seed, in the field
         [S, S] of 0 or 1; black stays black outside it."""
         random = torch.Generator().manual_seed(texture_seed(seed))
-        noise = torch.randn(3, self._size, self._size, generator=random).numpy()
-        strength = float(torch.exp(self._spread * torch.randn((), generator=random)))
-        spectra = scipy.fft.rfft2(noise)
+        like = int(torch.randint(len(self._texture.covariances), (), generator=random))
+        noise = torch.randn(4, self._size, self._size, generator=random).numpy()
+        spectra = scipy.fft.rfft2(noise[:3])
         drawn = scipy.fft.irfft2(
-            np.stack([(row * spectra).sum(axis=0) for row in self._filter]), s=noise.shape[1:]
+            np.stack([(row * spectra).sum(axis=0) for row in self._filter(like)]),
+            s=noise.shape[1:],
         )
-        levels = (photo + DARK) * np.exp(strength * drawn.transpose(1, 2, 0)) - DARK
+        drawn *= self._strengths(noise[3])
+        levels = (photo + DARK) * np.exp(drawn.transpose(1, 2, 0)) - DARK
         return (levels.clip(0, 255).round() * field[..., None]).astype(np.uint8)
+
+    def _strengths(self, noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Strength of each pixel [S, S], log-normal, with a mean square of 1."""
+        width, patchiness = PATCH * self._size, self._texture.patchiness
+        field = ndimage.gaussian_filter(noise, width, mode="wrap")
+        # White noise under a Gaussian window of deviation w has a deviation of 1 / (2 w sqrt(pi)).
+        field *= 2 * width * np.sqrt(np.pi)
+        return np.exp(patchiness * field - patchiness**2).astype(np.float32)
+
+    def _filter(self, like: int) -> NDArray[np.float32]:
+        """Colours to colours at each frequency, [3, 3, S, S // 2 + 1], for one of the covariances."""
+        if like not in self._filters:
+            covariance = self._texture.covariances[like].double().numpy()
+            reach = covariance.shape[-1] // 2
+            near = np.arange(-reach, reach + 1) % self._size
+            around = np.zeros((3, 3, self._size, self._size))
+            around[:, :, near[:, None], near] = covariance
+            powers = scipy.fft.fft2(around).real[..., : self._size // 2 + 1].transpose(2, 3, 0, 1)
+            values, vectors = np.linalg.eigh((powers + powers.swapaxes(2, 3)) / 2)
+            # The symmetric root: noise filtered with it has the powers as its spectrum.
+            roots = np.sqrt(values.clip(min=0))[..., None, :] * vectors @ vectors.swapaxes(2, 3)
+            self._filters[like] = roots.transpose(2, 3, 0, 1).astype(np.float32)
+        return self._filters[like]

@@ -51,8 +51,8 @@ Training: {budget}.
 
 A drawn vessel that breaks off is joined to the next piece where that lies ahead of it, up to
 {sampling.longest_bridge:g} pixels away. Photographs get random texture with the covariance, between pixels and
-colours, of what the training photographs have more of than their renderings; no photograph's own
-texture is kept.
+colours, of what one of the training photographs, drawn by lot, has more of than renderings have, and a
+strength that comes and goes as theirs does; no photograph's own texture is kept.
 
 ## Measured
 
