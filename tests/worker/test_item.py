@@ -168,6 +168,7 @@ def test_lost_parts_are_made_again(
     assert digests[0] == digests[1]
 
 
+@pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 def test_parts_lost_each_time_fail_the_packing(
     worker: Worker, db: Database, storage: Storage, order: Order
 ) -> None:
