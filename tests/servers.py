@@ -39,7 +39,8 @@ def seaweed(folder: Path) -> Iterator[str]:
     log = (folder / "seaweed.log").open("wb")
     process = subprocess.Popen(
         [program, "mini", f"-dir={folder}", *ports, *switches.split(), f"-bucket={BUCKET}"],
-        env=os.environ | CREDENTIALS | {"GOMEMLIMIT": "200MiB", "GOGC": "50"},
+        # With a limit near what it needs it would collect garbage all the time.
+        env=os.environ | CREDENTIALS | {"GOMEMLIMIT": "1GiB"},
         stdout=log,
         stderr=log,
     )
