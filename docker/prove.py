@@ -107,8 +107,8 @@ class Services:
             return container.is_healthy(environment)
 
         wait_until(healthy, seconds=180)
-        user = Path(f"/proc/{process.pid}").stat()
-        assert (user.st_uid, user.st_gid) == (10001, 10001)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert set(re.findall(r"^(?:Uid|Gid):\s+(.+)$", status, re.M)) == {"\t".join(4 * ["10001"])}
         say(f"{name or service}: healthy, {resident(process.pid)}")
         return process, port
 
