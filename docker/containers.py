@@ -32,7 +32,7 @@ class Process:
     def pid(self) -> int:
         """Of the command itself: what a container engine sends its signals to."""
         for child in psutil.Process(self._buildah.pid).children(recursive=True):
-            if "buildah" not in child.exe():
+            if not child.cmdline()[0].startswith("buildah"):  # buildah-chroot-exec and so on
                 return child.pid
         raise RuntimeError(f"it does not run: {self.log.read_text()[-2000:]}")
 
