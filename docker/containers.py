@@ -32,7 +32,8 @@ class Process:
     def pid(self) -> int:
         """Of the command itself: what a container engine sends its signals to."""
         for child in psutil.Process(self._buildah.pid).children(recursive=True):
-            if not child.cmdline()[0].startswith("buildah"):  # buildah-chroot-exec and so on
+            command = child.cmdline()  # empty once it has ended
+            if command and not command[0].startswith("buildah"):  # buildah-chroot-exec and so on
                 return child.pid
         raise RuntimeError(f"it does not run: {self.log.read_text()[-2000:]}")
 
@@ -43,7 +44,11 @@ class Process:
         """
         if not self.running:
             return 0.0
-        process, started = psutil.Process(self.pid), time.monotonic()
+        try:
+            process, started = psutil.Process(self.pid), time.monotonic()
+        except RuntimeError:  # it has not begun
+            self._buildah.kill()
+            raise
         process.terminate()
         try:
             self._buildah.wait(seconds)

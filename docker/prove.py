@@ -34,7 +34,7 @@ from tests.servers import BUCKET, CREDENTIALS, seaweed
 from tests.waiting import wait_until
 
 FIRST_ORDER = 16
-SECOND_ORDER = 192  # six shards
+SECOND_ORDER = 576  # six shards: on S3 none is smaller than a part of a multipart upload
 SECONDS_TO_STOP = 60  # compose.yaml: stop_grace_period of the workers
 SECRET = "whsec_" + "A" * 32
 
