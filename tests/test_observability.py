@@ -87,6 +87,8 @@ def test_each_alert_has_its_place_in_the_runbook() -> None:
         anchor = rule["alert"].lower()
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{anchor}"
         assert rule["annotations"]["summary"]
+    runbook = (SOURCE_TREE / "docs" / "runbook.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^## (Fundusmith\w+)$", runbook, re.M)) == ALERTS
 
 
 def test_the_page_has_each_metric_with_its_type_and_labels() -> None:
