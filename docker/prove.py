@@ -35,7 +35,7 @@ from tests.waiting import wait_until
 
 FIRST_ORDER = 16
 SECOND_ORDER = 576  # six shards: on S3 none is smaller than a part of a multipart upload
-SECONDS_TO_STOP = 60  # compose.yaml: stop_grace_period of the workers
+SECONDS_TO_STOP = 60  # a third of what compose.yaml gives workers: stop_grace_period
 SECRET = "whsec_" + "A" * 32
 
 
