@@ -9,7 +9,9 @@ import pytest
 from app.database import Database
 from app.jobs.leases import Claim, claim_next
 from app.jobs.orders import create_job
-from app.jobs.uploads import create_upload, new_upload_id, start_check
+from app.jobs.tables import JobKind
+from app.jobs.terms import new_id
+from app.jobs.uploads import create_upload, start_check
 from app.settings import Settings
 from app.storage import Storage
 from app.uploads.pictures import zip_key
@@ -62,7 +64,7 @@ def check(settings: Settings, db: Database, storage: Storage) -> Check:
     worker = Worker(settings, db, storage)
 
     def upload(kind: str, data: bytes) -> Checked:
-        upload_id = new_upload_id()
+        upload_id = new_id(JobKind.UPLOAD)
         with storage.write(zip_key(upload_id)) as file:
             file.write(data)
         create_upload(db, upload_id, request={"kind": kind, "bytes": len(data)}, hours=1)
