@@ -150,7 +150,8 @@ def test_what_the_asker_has_is_not_sent_again(api: TestClient, archive: str) -> 
 
 @sent_by_the_api
 def test_head_sends_the_headers_alone(api: TestClient, archive: str) -> None:
-    whole, head = api.get(archive), api.head(archive)
+    named = {"x-request-id": "one-for-both"}
+    whole, head = api.get(archive, headers=named), api.head(archive, headers=named)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers == whole.headers
 
