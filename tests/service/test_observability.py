@@ -56,17 +56,12 @@ def test_an_order_is_counted_and_each_of_its_lines_names_the_request(
     assert (placed["path"], placed["status"]) == ("/datasets", 202)
 
 
-def test_a_pool_process_that_hangs_is_noticed_and_its_item_taken_from_it(
-    service: RunningService,
-) -> None:
+def test_a_pool_process_that_hangs_is_noticed(service: RunningService) -> None:
     def health() -> tuple[int, dict]:
         answer = service.observe("worker", "/healthz")
         return answer.status_code, answer.json()
 
     alive = (HTTPStatus.OK, {"status": "alive"})
-    start = service.log.stat().st_size
-    expired = service.metric("sweeper", "fundusmith_leases_expired_total")
-    lost = service.metric("worker", ENDED, kind="shard", outcome="lost")
     job = service.client.datasets.order(3000)
     service.wait_for_pairs(job, 1)
     assert health() == alive
@@ -75,17 +70,10 @@ def test_a_pool_process_that_hangs_is_noticed_and_its_item_taken_from_it(
     try:
         stalled = (HTTPStatus.SERVICE_UNAVAILABLE, {"status": "stalled", "stalled": ["work"]})
         wait_until(lambda: health() == stalled)
-        wait_until(
-            lambda: service.metric("sweeper", "fundusmith_leases_expired_total") == expired + 1
-        )
     finally:
         os.kill(pool, signal.SIGCONT)
     wait_until(lambda: health() == alive)
-    wait_until(lambda: service.metric("worker", ENDED, kind="shard", outcome="lost") == lost + 1)
     job.cancel()
     service.finish(job)
-    (taken,) = [line for line in service.lines(start) if "has stopped reporting" in line["message"]]
-    assert taken["job_id"] == job["id"]
-    assert taken["request_id"]
     assert service.observe("sweeper", "/healthz").status_code == HTTPStatus.OK
     assert service.metric("sweeper", "fundusmith_sweeps_total", outcome="done") > 0
