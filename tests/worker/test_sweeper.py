@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import select, update
 
 from app.clock import utc_now
@@ -38,6 +39,7 @@ def test_sweeps_on_without_a_broker(
             "sweep_seconds": 0.02,
         }
     )
+    expired = REGISTRY.get_sample_value("fundusmith_leases_expired_total")
     stop = threading.Event()
     sweeper = threading.Thread(target=run, args=(settings, stop))
     sweeper.start()
@@ -50,3 +52,5 @@ def test_sweeps_on_without_a_broker(
         sweeper.join(20)
     assert not sweeper.is_alive()
     assert caplog.text.count("could not sweep") == 1
+    assert expired is not None
+    assert REGISTRY.get_sample_value("fundusmith_leases_expired_total") == expired + 1
