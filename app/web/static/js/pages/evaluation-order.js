@@ -1,10 +1,11 @@
 /** The form that orders an evaluation. */
-import { get, post } from "../api.js";
-import { fill, h } from "../dom.js";
+import { get } from "../api.js";
+import { h } from "../dom.js";
 import { PARTS } from "../evaluations.js";
-import { complain, field, given, group, numberInput, numberOf, select, showErrors, textOf } from "../field.js";
+import { field, given, group, numberInput, numberOf, select, textOf } from "../field.js";
 import { count } from "../format.js";
 import { empty, head } from "../states.js";
+import { sendOnSubmit } from "../submit.js";
 
 export async function page({ query, signal }) {
   const [uploads, models, datasets] = await Promise.all([
@@ -38,7 +39,6 @@ function form(pairs, models, datasets, query) {
   const only = Object.keys(PARTS).map((part) => h("input", { type: "checkbox", name: "only", value: part, checked: true }));
   const wrong = h("div", {});
   const button = h("button", { class: "button primary" }, "Start evaluation");
-  const idempotency = crypto.randomUUID?.();
 
   const order = () => {
     const parts = only.filter((box) => box.checked).map((box) => box.value);
@@ -71,19 +71,7 @@ function form(pairs, models, datasets, query) {
       field("A map is a copy from an overlap of", overlap, { pointer: "#/copy_overlap", help: "F1 with a real map, turned, mirrored and shifted as it fits best." }))),
     wrong, h("div", { class: "actions" }, button));
 
-  element.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    button.disabled = true;
-    fill(wrong);
-    try {
-      const evaluation = await post("/evaluations", order(), { headers: idempotency ? { "Idempotency-Key": idempotency } : {} });
-      location.hash = `#/evaluations/${evaluation.id}`;
-    } catch (error) {
-      complain(wrong, showErrors(element, error, true));
-    } finally {
-      button.disabled = false;
-    }
-  });
+  sendOnSubmit(element, { path: "/evaluations", page: "evaluations", order, button, wrong });
   return element;
 }
 

@@ -6,6 +6,7 @@ import { bytes, count, duration } from "../format.js";
 import { OrderForm } from "../order-form.js";
 import { picture } from "../picture.js";
 import { empty, facts, head } from "../states.js";
+import { sendOnSubmit } from "../submit.js";
 
 const PAUSE = 400; // milliseconds without a key pressed, before a quote is asked for
 
@@ -35,8 +36,6 @@ function aside(form, before, signal) {
   const button = h("button", { class: "button primary wide", form: form.element.id }, "Order");
   let quoting = new AbortController();
   let timer;
-  // One key for one order: pressed again after a lost answer, it is not made twice.
-  let key = crypto.randomUUID?.();
 
   function showModel() {
     const { model } = form;
@@ -67,23 +66,11 @@ function aside(form, before, signal) {
 
   form.element.addEventListener("input", () => {
     showModel();
-    key = crypto.randomUUID?.();
     clearTimeout(timer);
     timer = setTimeout(ask, PAUSE);
   });
-  form.element.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    clearTimeout(timer);
-    button.disabled = true;
-    try {
-      const made = await post("/datasets", form.order, { headers: key ? { "Idempotency-Key": key } : {} });
-      location.hash = `#/datasets/${made.id}`;
-    } catch (error) {
-      complain(wrong, showErrors(form.element, error, true));
-    } finally {
-      button.disabled = false;
-    }
-  });
+  form.element.addEventListener("submit", () => clearTimeout(timer));
+  sendOnSubmit(form.element, { path: "/datasets", page: "datasets", order: () => form.order, button, wrong });
   signal.addEventListener("abort", () => { clearTimeout(timer); quoting.abort(); });
   showModel();
   ask();

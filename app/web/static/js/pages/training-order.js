@@ -1,10 +1,11 @@
 /** The form that starts a training run. */
-import { get, post, schemas } from "../api.js";
-import { fill, h } from "../dom.js";
-import { choices, complain, field, given, group, numberInput, numberOf, select, showErrors, textOf } from "../field.js";
+import { get, schemas } from "../api.js";
+import { h } from "../dom.js";
+import { choices, field, given, group, numberInput, numberOf, select, textOf } from "../field.js";
 import { count } from "../format.js";
 import { Settings } from "../settings.js";
 import { empty, head } from "../states.js";
+import { sendOnSubmit } from "../submit.js";
 
 export async function page({ query, signal }) {
   const [uploads, models, known] = await Promise.all([
@@ -35,7 +36,6 @@ function form(pairs, models, known, query) {
   const about = { name: text("own data"), licence: text("not stated"), attribution: text("not stated"), url: text("https://…") };
   const wrong = h("div", {});
   const button = h("button", { class: "button primary" }, "Start training");
-  const idempotency = crypto.randomUUID?.();
 
   const chosen = (box) => box.querySelector(":checked").value;
   const order = () => given({
@@ -65,19 +65,7 @@ function form(pairs, models, known, query) {
     h("details", { class: "more" }, h("summary", {}, "Hyper-parameters of stage two, photographs"), photo.element),
     wrong, h("div", { class: "actions" }, button));
 
-  element.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    button.disabled = true;
-    fill(wrong);
-    try {
-      const run = await post("/training-runs", order(), { headers: idempotency ? { "Idempotency-Key": idempotency } : {} });
-      location.hash = `#/training/${run.id}`;
-    } catch (error) {
-      complain(wrong, showErrors(element, error, true));
-    } finally {
-      button.disabled = false;
-    }
-  });
+  sendOnSubmit(element, { path: "/training-runs", page: "training", order, button, wrong });
   return element;
 }
 
