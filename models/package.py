@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -47,6 +47,7 @@ class SamplingConfig:
     a drawn map counts as vessel. smallest_piece: connected pieces of fewer pixels are dropped.
     longest_bridge: pixels over which a vessel that breaks off is joined to the next piece; 0 joins none.
     field_mean and field_deviation: centre x, y and radius of the field of view, as shares of the side.
+    field_half_height: of every field of view, rows farther from its centre are cut off; 1 cuts nothing.
     eye: the one that stage one draws, before the sampler mirrors some; None if that is not known.
     """
 
@@ -57,6 +58,7 @@ class SamplingConfig:
     field_deviation: tuple[float, float, float]
     eye: Eye | None = None
     longest_bridge: float = 0.0
+    field_half_height: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 1024:
@@ -67,6 +69,8 @@ class SamplingConfig:
             raise ValueError("smallest_piece must not be negative")
         if not 0 <= self.longest_bridge <= 64:
             raise ValueError("longest_bridge must lie within 0 and 64")
+        if not 0 < self.field_half_height <= 1:
+            raise ValueError("field_half_height must be above 0 and at most 1")
         if self.eye not in (None, *get_args(Eye)):
             raise ValueError('eye must be "left" or "right", or be left out')
         for name in ("field_mean", "field_deviation"):
@@ -240,7 +244,12 @@ def write_package(
             "vessel": {"class": "VesselGenerator", "config": asdict(vessel.config)},
             "translator": {"class": "Translator", "config": asdict(translator.config)},
         },
-        "sampling": {k: v for k, v in asdict(sampling).items() if v is not None},
+        # What is at its default is left out: releases from before a setting go on loading the rest.
+        "sampling": {
+            f.name: value
+            for f in fields(sampling)
+            if (value := getattr(sampling, f.name)) != f.default
+        },
         "files": {p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for p in listed},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")

@@ -157,14 +157,18 @@ class PairSampler:
 
         label and field: vessels and field of view, uint8 [H, W] of any size, 0 or not. They are padded
         to a square and resampled by area. Without a field it is a round one in the middle, of the
-        package's mean radius, or larger if vessels lie farther out. What lies outside is cut off.
+        package's mean radius, cut as the package's are, or larger if vessels lie farther out. What lies
+        outside is cut off.
         """
         vessels = self._fit(label) > VESSEL_FROM
         if field is None:
             y, x = (places + 0.5 - self.resolution / 2 for places in np.nonzero(vessels))
             farthest = np.hypot(x, y).max(initial=0) / self.resolution
-            radius = min(0.5, max(self.package.sampling.field_mean[2], float(farthest)))
-            inside = FieldOfView(0.5, 0.5, radius).draw(self.resolution)
+            highest = np.abs(y).max(initial=0) / self.resolution
+            config = self.package.sampling
+            radius = min(0.5, max(config.field_mean[2], float(farthest)))
+            half_height = max(config.field_half_height, float(highest))
+            inside = FieldOfView(0.5, 0.5, radius, half_height).draw(self.resolution)
         else:
             inside = self._fit(field) > 0.5
         style = self._noise(seed, wish).style
@@ -235,7 +239,7 @@ class PairSampler:
             )
         )
         style = self._style_mean + self._style_factor @ code
-        return _Noise(latent, mirrored, style, FieldOfView(x, y, radius))
+        return _Noise(latent, mirrored, style, FieldOfView(x, y, radius, config.field_half_height))
 
 
 def _connected(label: NDArray[np.bool_], config: SamplingConfig) -> NDArray[np.bool_]:

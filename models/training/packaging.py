@@ -72,6 +72,8 @@ def package_run(
         field_deviation=tuple(circles.std(axis=0)),
         eye=identity.eye,
         longest_bridge=BRIDGE * one.config.resolution,
+        # The camera's own: a photograph or two that are taken for whole must not move it.
+        field_half_height=float(np.median([f.half_height for f in pairs.fields])),
     )
     facts: dict[str, Any] = {
         "name": identity.name,

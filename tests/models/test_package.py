@@ -39,6 +39,9 @@ def test_what_is_written_is_read(original):
     assert package.translator().config == package.translator_config
     mean, factor = package.style_statistics()
     assert mean.shape == (4,) and factor.shape == (4, 4)
+    # Not written where no field is cut, so that such packages are what they were before it was known.
+    assert package.sampling.field_half_height == 1
+    assert "field_half_height" not in package.manifest["sampling"]
 
 
 def test_writing_twice_gives_the_same_digest(original, tmp_path):
@@ -102,6 +105,7 @@ def test_missing_style_statistics_are_named(folder):
         (lambda m: m["sampling"].update(batch_size=0), "batch_size must lie"),
         (lambda m: m["sampling"].update(threshold=1.5), "threshold must lie"),
         (lambda m: m["sampling"].update(field_mean=[0.5, 0.5]), "field_mean must be three"),
+        (lambda m: m["sampling"].update(field_half_height=0), "field_half_height must be above"),
         (lambda m: m["sampling"].update(eye="both"), 'eye must be "left" or "right"'),
         (lambda m: m["sampling"].update(surprise=1), "surprise"),
         (lambda m: m["networks"]["vessel"]["config"].update(latent=-3), "must be positive"),

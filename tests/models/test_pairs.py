@@ -95,6 +95,35 @@ def test_the_field_found_is_the_one_drawn():
     assert abs(found.radius - field.radius) < 0.01
 
 
+@pytest.mark.parametrize("size", [100, 401])
+def test_a_circle_that_the_frame_cuts_is_found_and_drawn(size):
+    field = FieldOfView(0.48, 0.5, 0.46, 1 / 3)
+    drawn = field.draw(size)
+    rows = np.flatnonzero(drawn.any(axis=1))
+    assert rows[0] == pytest.approx(size / 6, abs=1) and len(rows) == pytest.approx(
+        size * 2 / 3, abs=1
+    )
+    assert drawn[rows].sum(axis=1).min() > size / 2  # wide to its ends
+    photo = np.repeat(drawn[:, :, None] * np.uint8(180), 3, axis=2)
+    found = find_field_of_view(photo)
+    assert found.half_height == pytest.approx(1 / 3, abs=1 / size)
+    assert found.radius == pytest.approx(0.46, abs=0.01)
+    assert (found.draw(size) == drawn).mean() > 0.98
+
+
+@pytest.mark.parametrize("darkest", [0.2, 0.3])
+def test_a_circle_in_shadow_is_not_taken_for_a_cut_one(darkest):
+    lit = FieldOfView(0.5, 0.5, 0.46).draw(400)
+    lit[: int(darkest * 400)] = False  # a straight shadow above: as wide as a cut, at one end only
+    one_end = np.repeat(lit[:, :, None] * np.uint8(180), 3, axis=2)
+    # A pupil's shadow above and below: the lit part is the lens where two circles meet.
+    lens = FieldOfView(0.5, 0.4, 0.5).draw(400) & FieldOfView(0.5, 0.6, 0.5).draw(400)
+    both_ends = np.repeat(lens[:, :, None] * np.uint8(180), 3, axis=2)
+    for photo in (one_end, both_ends):
+        found = find_field_of_view(photo)
+        assert found.half_height == 1 and found.radius == pytest.approx(0.46, abs=0.04)
+
+
 def test_a_black_photograph_has_no_field(black_photo):
     with pytest.raises(ValueError, match="photograph is black"):
         find_field_of_view(black_photo)

@@ -122,6 +122,26 @@ def test_a_package_that_does_not_know_its_eye_refuses_one(package, monkeypatch):
         sampler.sample([1], Wish(eye="left"))
 
 
+def test_a_cut_field_takes_rows_from_pairs_and_changes_nothing_else(sampler, package, monkeypatch):
+    seeds, bare = [1, 2, 3], np.zeros((64, 64), np.uint8)
+    bare[8:40, 30:34] = 1
+    whole = sampler.draw_maps(seeds)
+    around = sampler.place_map(1, bare, None)
+    assert all(m.field.any(axis=1).sum() >= 56 for m in (*whole, around))
+    cut_config = dataclasses.replace(package.sampling, field_half_height=0.25)
+    monkeypatch.setattr(package, "sampling", cut_config)
+    for full, cut in zip(whole, sampler.draw_maps(seeds), strict=True):
+        rows = np.flatnonzero(cut.field.any(axis=1))
+        assert abs(len(rows) - 32) <= 1 and np.array_equal(cut.field[rows], full.field[rows])
+        assert not (cut.label & ~full.label).any() and torch.equal(cut.style, full.style)
+    made_up = sampler.place_map(1, bare, None)
+    rows = np.flatnonzero(made_up.field.any(axis=1))
+    assert (rows[0], rows[-1]) == (8, 55)  # a made-up one is as high as the vessels need
+    assert np.array_equal(made_up.label, around.label)
+    bare[:20] = 0
+    assert sampler.place_map(1, bare, None).field.any(axis=1).sum() == 32
+
+
 def test_specks_are_dropped_and_trees_kept(package):
     label = np.zeros((16, 16), bool)
     label[3:12, 4] = True

@@ -1,12 +1,14 @@
 """Training runs: they learn, stop and go on, and end in a package."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from models.package import load_package
 from models.sampling import PairSampler, pair_seed
@@ -72,8 +74,15 @@ def test_the_command_trains_both_stages_and_writes_a_package(pair_folder, tmp_pa
         "eye": "left",
     }
     about.write_text(json.dumps(facts))
+    cut = shutil.copytree(pair_folder, tmp_path / "cut")
+    (cut / "masks").mkdir()
+    for i in range(5):  # the sixth has none, and is taken for whole
+        mask = Image.new("L", (100, 96))
+        ImageDraw.Draw(mask).ellipse((5, 3, 94, 92), fill=255)
+        mask.paste(0, (0, 0, 100, 18)), mask.paste(0, (0, 78, 100, 96))
+        mask.save(cut / "masks" / f"eye_{i:02d}_mask.png")
     main(
-        f"--pairs {pair_folder} --run {tmp_path / 'run'} --resolution 64 --images 16 --threads 1 "
+        f"--pairs {cut} --run {tmp_path / 'run'} --resolution 64 --images 16 --threads 1 "
         f"--device cpu --package {package} --about {about} --set photo.width=0.5 "
         "--set vessel.latent=16".split()
     )
@@ -87,6 +96,8 @@ def test_the_command_trains_both_stages_and_writes_a_package(pair_folder, tmp_pa
     assert loaded.sampling.eye == "left" and "eye" not in loaded.manifest["training_data"]
     pair = PairSampler(loaded, "cpu").sample([pair_seed(0, 0)])[0]
     assert pair.image.shape == (64, 64, 3)
+    assert loaded.sampling.field_half_height == pytest.approx(0.3)
+    assert (pair.mask > 0).any(axis=1).mean() == pytest.approx(0.6, abs=0.02)
     card = (package / "CARD.md").read_text()
     assert "Not for diagnosis" in card and "drawn as left eyes" in card
     assert (package / "samples.png").stat().st_size > 0
