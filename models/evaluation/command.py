@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from models.devices import keep_freed_memory
 from models.evaluation.gather import describe, gather
 from models.evaluation.pair_arrays import EvaluationData
 from models.evaluation.results import StepResult
@@ -97,6 +98,7 @@ def evaluate(options: argparse.Namespace) -> None:
     settings = EvaluationSettings(
         options.pairs_count, options.seeds, options.steps, options.seed, options.copy_overlap
     )
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     package = load_package(options.package) if options.package else None

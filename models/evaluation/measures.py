@@ -40,7 +40,7 @@ def measure(
     nearest to training pairs.
     """
     started = time.perf_counter()
-    synthetic = data.synthetic.take(range(min(LOOKED_AT, len(data.synthetic))))
+    synthetic = data.synthetic.span(0, LOOKED_AT)
     sets = (synthetic, data.train, data.test)
 
     def within(start: float, end: float) -> Callable[[float], None]:
@@ -110,9 +110,7 @@ def kid_values(synthetic: PairArrays, data: EvaluationData, seed: int) -> dict[s
         "train_halves": kid_of_halves(train, subset, KID_DRAWS, random),
     }
     if data.rendered is not None:
-        rendered = features(
-            network, data.rendered.take(range(min(LOOKED_AT, len(data.rendered)))).photos
-        )
+        rendered = features(network, data.rendered.span(0, LOOKED_AT).photos)
         values["rendered_train"] = kid_of_subsets(rendered, train, subset, KID_DRAWS, random)
     return values
 

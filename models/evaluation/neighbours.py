@@ -85,30 +85,26 @@ class Neighbour:
 def map_views(pairs: PairArrays) -> Views:
     """The vessel maps, blurred a little."""
     size = min(CLOSE_UP, pairs.size)
-    shares = F.adaptive_avg_pool2d(torch.from_numpy(pairs.labels).float()[:, None], size)[:, 0]
-    labels = shares.numpy() > 0.35
+    shares = np.stack([_pooled(label, size) for label in pairs.labels])
+    labels = shares > 0.35
     sigma = BLUR * size / COARSE / 2
-    planes = np.stack([ndimage.gaussian_filter(share, sigma) for share in shares.numpy()])
+    planes = np.stack([ndimage.gaussian_filter(share, sigma) for share in shares])
     return Views(torch.from_numpy(planes), _centres(pairs.fields), labels)
 
 
 def photo_views(pairs: PairArrays) -> Views:
     """The green channel of the photographs without fine detail and lighting."""
     size = min(CLOSE_UP, pairs.size)
-    green = torch.from_numpy(pairs.photos[..., 1]).float()
-    fields = torch.from_numpy(pairs.fields).float()
-    inside = F.adaptive_avg_pool2d(fields[:, None], size)[:, 0].numpy()
-    levels = F.adaptive_avg_pool2d((green * fields)[:, None], size)[:, 0].numpy()
     fine, wide = (sigma * size / COARSE for sigma in BAND)
 
     def smooth(level: NDArray[np.float32], share: NDArray[np.float32], sigma: float) -> NDArray:
         weight = ndimage.gaussian_filter(share, sigma)
         return ndimage.gaussian_filter(level, sigma) / np.maximum(weight, 1e-3)
 
-    planes = [
-        (smooth(level, share, fine) - smooth(level, share, wide)) * (share > 0.5)
-        for level, share in zip(levels, inside, strict=True)
-    ]
+    planes = []
+    for photo, field in zip(pairs.photos, pairs.fields, strict=True):
+        level, share = _pooled(photo[..., 1] * field, size), _pooled(field, size)
+        planes.append((smooth(level, share, fine) - smooth(level, share, wide)) * (share > 0.5))
     return Views(torch.from_numpy(np.stack(planes)).float(), _centres(pairs.fields), None)
 
 
@@ -168,6 +164,11 @@ def _lay_over(first: Views, i: int, second: Views, j: int, moves: Moves) -> Neig
         moved_label = _warp(label, matrix, offset, here)[0].numpy() > 0.5
         score = overlap(first.labels[i], moved_label)
     return Neighbour(j, float(score), matrix, offset, here)
+
+
+def _pooled(plane: NDArray[np.uint8] | NDArray[np.bool_], size: int) -> NDArray[np.float32]:
+    """A plane [S, S] at [size, size]: the mean of each area."""
+    return F.adaptive_avg_pool2d(torch.from_numpy(plane).float()[None], size)[0].numpy()
 
 
 def _centres(fields: NDArray[np.bool_]) -> Tensor:

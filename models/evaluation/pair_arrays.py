@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self, TypeVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
@@ -47,6 +48,11 @@ class PairArrays:
             self.fields[chosen],
         )
 
+    def span(self, start: int, end: int) -> Self:
+        """The pairs from ``start`` to before ``end``, as many as there are; not copied."""
+        part = slice(start, end)
+        return type(self)(self.names[part], self.photos[part], self.labels[part], self.fields[part])
+
 
 @dataclass(frozen=True)
 class EvaluationData:
@@ -71,8 +77,10 @@ def real_pairs(pairs: PairSet, size: int) -> PairArrays:
     """
     factor = pairs.vessels.shape[-1] // size
     fields = np.stack([field.draw(size) for field in pairs.fields])
-    shares = F.avg_pool2d(pairs.vessels / 255, factor)[:, 0].numpy()
-    photos = F.avg_pool2d(pairs.photos.float(), factor).round().byte().permute(0, 2, 3, 1).numpy()
+    # One by one: as floats, all of them at twice the size would take gigabytes.
+    shares = torch.cat([F.avg_pool2d(each / 255, factor) for each in pairs.vessels]).numpy()
+    pooled = [F.avg_pool2d(each.float(), factor).round().byte() for each in pairs.photos]
+    photos = torch.stack(pooled).permute(0, 2, 3, 1).numpy()
     return PairArrays(
         pairs.names, photos * fields[..., None], (shares > VESSEL_FROM) & fields, fields
     )

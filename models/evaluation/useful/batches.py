@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,83 +18,152 @@ CROP = (
     128  # pixels: with eight of them, more layouts in a batch than two whole pictures of 256 have
 )
 
+WHOLE = 256  # side of pictures of which each change makes one crop, see _changed
+
 # Strong classical augmentation: any turn, bends, and light as of another exposure.
 CLASSICAL = Moves(turn=45, zoom=0.15, shift=0.05, bend=0.02)
 
 Draw = Callable[[float], Tensor]
+Light = tuple[Tensor, Tensor]  # mean and deviation of each channel, [B, 3, 1, 1] each
 
 
 def to_planes(pairs: PairArrays) -> Tensor:
-    """Float [N, 5, S, S]: RGB within [-1, 1], vessels and field of view 0 or 1."""
+    """Float [N, 5, S, S]: RGB within [-1, 1], vessels and field of view 0 or 1.
+
+    Four times the memory of the pairs: for a batch, not for a set.
+    """
     photos = torch.from_numpy(pairs.photos).permute(0, 3, 1, 2).float() / 127.5 - 1
     planes = [torch.from_numpy(plane)[:, None].float() for plane in (pairs.labels, pairs.fields)]
     return torch.cat([photos, *planes], dim=1)
 
 
-def standardise(photos: Tensor, fields: Tensor) -> Tensor:
-    """Each channel to mean 0 and deviation 1 within the field of view [B, 1, H, W], 0 outside.
-
-    Exposure and colour balance differ between cameras, and between photographs of one camera.
-    """
+def light_of(photos: Tensor, fields: Tensor) -> Light:
+    """Mean and deviation of each channel within the field of view [B, 1, H, W]."""
     total = fields.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     mean = (photos * fields).sum(dim=(2, 3), keepdim=True) / total
     spread = ((photos - mean).square() * fields).sum(dim=(2, 3), keepdim=True) / total
-    return (photos - mean) / (spread.sqrt() + 1e-3) * fields
+    return mean, spread.sqrt() + 1e-3
+
+
+def standardise(photos: Tensor, fields: Tensor, light: Light | None = None) -> Tensor:
+    """Each channel to mean 0 and deviation 1 within the field of view [B, 1, H, W], 0 outside.
+
+    ``light``: of the whole photographs, where these are crops. Exposure and colour balance differ
+    between cameras, and between photographs of one camera.
+    """
+    mean, deviation = light or light_of(photos, fields)
+    return (photos - mean) / deviation * fields
 
 
 def batches_of(arm: Arm, data: EvaluationData, random: torch.Generator) -> Draw:
     """A function that draws the batch for a share of the training: planes [B, 5, C, C], with
     standardised photographs."""
-    sources = {
-        name: to_planes(pairs)
-        for name, pairs in (
-            ("real", data.train),
-            ("synthetic", data.synthetic),
-            ("rendered", data.rendered),
-        )
-        if pairs is not None
-    }
+    sources = {"real": data.train, "synthetic": data.synthetic}
+    if data.rendered is not None:
+        sources["rendered"] = data.rendered
 
-    def take(source: str, count: int) -> Tensor:
-        planes = sources[source]
-        return planes[torch.randint(len(planes), (count,), generator=random)]
+    @cache
+    def lights(source: str) -> Light:
+        return _lights(sources[source])
+
+    changed = _changed(data.train, random)
+
+    def take(source: str, count: int) -> list[tuple[PairArrays, int, Light]]:
+        pairs, (means, deviations) = sources[source], lights(source)
+        places = torch.randint(len(pairs), (count,), generator=random).tolist()
+        return [(pairs, i, (means[i], deviations[i])) for i in places]
 
     def draw(progress: float) -> Tensor:
         match arm:
+            case Arm.AUGMENTED:
+                whole = next(changed)
+                crops = _random_crops(BATCH, data.train.size, random)
+                return torch.stack(
+                    [
+                        crop.turn(planes[:, *crop.window])
+                        for planes, crop in zip(whole, crops, strict=True)
+                    ]
+                )
             case Arm.MIXED:
-                planes = torch.cat([take("synthetic", BATCH // 2), take("real", BATCH // 2)])
+                chosen = take("synthetic", BATCH // 2) + take("real", BATCH // 2)
             case Arm.FINE_TUNED:
-                planes = take("synthetic" if progress < 0.5 else "real", BATCH)
+                chosen = take("synthetic" if progress < 0.5 else "real", BATCH)
             case Arm.SYNTHETIC | Arm.RENDERED:
-                planes = take(arm.value, BATCH)
-            case Arm.REAL | Arm.AUGMENTED:
-                planes = take("real", BATCH)
-        if arm is Arm.AUGMENTED:
-            planes = _change(planes, random)
-        photos, vessels, fields = planes.split([3, 1, 1], dim=1)
-        planes = torch.cat([standardise(photos, fields), vessels, fields], dim=1)
-        return _crop_and_turn(planes, random)
+                chosen = take(arm.value, BATCH)
+            case Arm.REAL:
+                chosen = take("real", BATCH)
+        crops = _random_crops(BATCH, data.train.size, random)
+        return torch.stack(
+            [
+                crop.turn(_piece(*each, crop.window))
+                for each, crop in zip(chosen, crops, strict=True)
+            ]
+        )
 
     return draw
 
 
-def _change(planes: Tensor, random: torch.Generator) -> Tensor:
-    """Strong classical augmentation of shape and light."""
-    photos, maps = planes.split([3, 2], dim=1)
-    photos = change_light(photos, *random_light(len(planes), random))
-    affine = random_affine(len(planes), CLASSICAL, random)
-    bend = random_bend(len(planes), CLASSICAL, random)
-    return torch.cat([move(photos, affine, -1.0, bend), move(maps, affine, 0.0, bend)], dim=1)
+@dataclass(frozen=True)
+class Crop:
+    """A window of a picture, turned by right angles and mirrored: exact, no resampling."""
+
+    window: tuple[slice, slice]
+    turns: int
+    mirrored: bool
+
+    def turn(self, piece: Tensor) -> Tensor:
+        """What was cut out of a picture, [C, H, W], as the segmenter sees it."""
+        turned = torch.rot90(piece, self.turns, (1, 2))
+        return turned.flip(-1) if self.mirrored else turned
 
 
-def _crop_and_turn(planes: Tensor, random: torch.Generator) -> Tensor:
-    """A random crop of each, mirrored and turned by right angles: exact, no resampling."""
-    side = min(CROP, planes.shape[-1])
-    corners = torch.randint(planes.shape[-1] - side + 1, (len(planes), 2), generator=random)
-    turns = torch.randint(4, (len(planes),), generator=random)
-    mirrors = torch.rand(len(planes), generator=random) < 0.5
-    crops = []
-    for plane, (y, x), turn, mirror in zip(planes, corners, turns, mirrors, strict=True):
-        crop = torch.rot90(plane[:, y : y + side, x : x + side], int(turn), (1, 2))
-        crops.append(crop.flip(-1) if mirror else crop)
-    return torch.stack(crops)
+def _random_crops(count: int, size: int, random: torch.Generator) -> list[Crop]:
+    side = min(CROP, size)
+    corners = torch.randint(size - side + 1, (count, 2), generator=random).tolist()
+    turns = torch.randint(4, (count,), generator=random).tolist()
+    mirrors = (torch.rand(count, generator=random) < 0.5).tolist()
+    return [
+        Crop((slice(y, y + side), slice(x, x + side)), turn, mirror)
+        for (y, x), turn, mirror in zip(corners, turns, mirrors, strict=True)
+    ]
+
+
+def _piece(pairs: PairArrays, i: int, light: Light, window: tuple[slice, slice]) -> Tensor:
+    """A window of pair ``i``: planes [5, C, C], standardised as the whole photograph is."""
+    at = (slice(i, i + 1), *window)
+    cut = PairArrays((pairs.names[i],), pairs.photos[at], pairs.labels[at], pairs.fields[at])
+    return _standardised(to_planes(cut), light)[0]
+
+
+def _standardised(planes: Tensor, light: Light | None = None) -> Tensor:
+    photos, vessels, fields = planes.split([3, 1, 1], dim=1)
+    return torch.cat([standardise(photos, fields, light), vessels, fields], dim=1)
+
+
+def _lights(pairs: PairArrays) -> Light:
+    """The light of each photograph, taken one after the other: sets may be large."""
+    found = []
+    for i in range(len(pairs)):
+        planes = to_planes(pairs.span(i, i + 1))
+        found.append(light_of(planes[:, :3], planes[:, 4:]))
+    means, deviations = zip(*found, strict=True)
+    return torch.cat(means), torch.cat(deviations)
+
+
+def _changed(pairs: PairArrays, random: torch.Generator) -> Iterator[Tensor]:
+    """Batches of pairs with strong classical augmentation of shape and light, standardised.
+
+    To change pictures of 1024 px takes longer than to learn from a crop of them, so that larger
+    ones than WHOLE serve more than once: each time another crop is made of them.
+    """
+    while True:
+        places = torch.randint(len(pairs), (BATCH,), generator=random)
+        photos, maps = to_planes(pairs.take(places.tolist())).split([3, 2], dim=1)
+        photos = change_light(photos, *random_light(BATCH, random))
+        affine = random_affine(BATCH, CLASSICAL, random)
+        bend = random_bend(BATCH, CLASSICAL, random)
+        # Moved together, photographs from 0 on: beyond the edge is 0 of all.
+        moved = move(torch.cat([photos + 1, maps], dim=1), affine, 0.0, bend)
+        planes = _standardised(torch.cat([moved[:, :3] - 1, moved[:, 3:]], dim=1))
+        for _ in range(max(1, pairs.size // WHOLE)):
+            yield planes

@@ -32,6 +32,9 @@ AVERAGE_STEPS = 30.0  # half-life of the averaged weights
 THRESHOLD_PAIRS = 20  # training pairs that the threshold is chosen on
 FOUND_PAIRS = 40  # generated pairs in which a segmenter of real pairs looks for the labels
 SHEET_PAIRS = 4
+SHEET_SIDE = 256  # pixels: larger pictures are shown smaller
+SMALLER = Image.Resampling.BOX
+PIXELS_AT_ONCE = 4 * 256**2  # of photographs: their feature maps take 1.5 kB a pixel
 
 
 def fit_arm(
@@ -106,8 +109,10 @@ def train_segmenter(
 def probabilities(segmenter: Segmenter, pairs: PairArrays) -> NDArray[np.float32]:
     """The probability of vessel of each pixel, [N, S, S]."""
     shares = []
+    at_once = max(1, min(4, PIXELS_AT_ONCE // pairs.size**2))
     with torch.inference_mode():
-        for planes in to_planes(pairs).split(4):
+        for start in range(0, len(pairs), at_once):
+            planes = to_planes(pairs.span(start, start + at_once))
             photos = standardise(planes[:, :3], planes[:, 4:])
             shares.append(segmenter(photos).sigmoid()[:, 0])
     return torch.cat(shares).numpy()
@@ -135,7 +140,7 @@ def _training_pairs(arm: Arm, data: EvaluationData) -> PairArrays:
         pairs = data.rendered
     else:
         pairs = data.train
-    return pairs.take(range(min(len(pairs), THRESHOLD_PAIRS)))
+    return pairs.span(0, THRESHOLD_PAIRS)
 
 
 def _found_again(
@@ -146,7 +151,7 @@ def _found_again(
     found = {}
     for name, pairs in (("synthetic", data.synthetic), ("rendered", data.rendered)):
         if pairs is not None:
-            some = pairs.take(range(min(len(pairs), FOUND_PAIRS)))
+            some = pairs.span(0, FOUND_PAIRS)
             shares = probabilities(segmenter, some)
             found[name] = pooled_scores(shares, some.labels, some.fields, threshold)
     return found
@@ -155,12 +160,15 @@ def _found_again(
 def _sheet(test: PairArrays, found: NDArray[np.bool_]) -> bytes:
     """The first test pairs, a row each: photograph, label, what was found: white hits, red false alarms,
     blue misses. PNG."""
+    side = min(SHEET_SIDE, test.size)
     rows = []
     for photo, label, drawn in list(zip(test.photos, test.labels, found, strict=True))[
         :SHEET_PAIRS
     ]:
         colours = np.stack([drawn, drawn & label, label], axis=-1).astype(np.uint8) * 255
-        rows.append(np.hstack([photo, np.repeat(label[..., None] * np.uint8(255), 3, 2), colours]))
+        pictures = (photo, np.repeat(label[..., None] * np.uint8(255), 3, 2), colours)
+        tiles = (Image.fromarray(each).resize((side, side), SMALLER) for each in pictures)
+        rows.append(np.hstack([np.asarray(tile) for tile in tiles]))
     file = io.BytesIO()
     Image.fromarray(np.vstack(rows)).save(file, "png")
     return file.getvalue()

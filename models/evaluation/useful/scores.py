@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from skimage.morphology import skeletonize
 
 Labels = NDArray[np.bool_]
@@ -29,11 +28,12 @@ def best_threshold(shares: NDArray[np.float32], truth: Labels) -> float:
 
 def area_under_curve(shares: NDArray[np.float32], truth: Labels) -> float:
     """Area under the receiver operating characteristic, by ranks (Mann-Whitney); ties count half."""
-    ranks = rankdata(shares)
-    positives = int(truth.sum())
-    negatives = truth.size - positives
-    above = ranks[truth].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    # Each side sorted by itself: ranks of all pixels of 40 pictures of 1024 px would take gigabytes.
+    positives, negatives = np.sort(shares[truth]), np.sort(shares[~truth])
+    below, not_above = (
+        np.searchsorted(negatives, positives, side).sum() for side in ("left", "right")
+    )
+    return float((below + not_above) / 2 / (len(positives) * len(negatives)))
 
 
 def cl_dice(found: Labels, truth: Labels) -> float:
