@@ -11,6 +11,7 @@ from models.evaluation.kid import kid_of_halves, kid_of_subsets
 from models.evaluation.measures import kid_values, measure
 from models.evaluation.neighbours import map_views
 from models.evaluation.pair_arrays import EvaluationData
+from models.evaluation.photo_measures import photo_measures
 from models.evaluation.private import nearness
 from models.evaluation.settings import EvaluationSettings
 from models.evaluation.spread import comparison
@@ -119,3 +120,13 @@ def test_trees_of_known_shape():
     filled = drawn(lambda pen: pen.rectangle((0, 0, SIDE, SIDE), fill=255))
     assert filled["fractal_dimension"] == pytest.approx(2, abs=0.01)
     assert set(drawn(lambda pen: None).values()) == {0.0}  # an empty map
+
+
+@pytest.mark.parametrize("side", [256, 1024])
+def test_a_label_is_moved_off_its_vessels_at_every_size(side):
+    label = np.zeros((side, side), dtype=bool)
+    label[:, side // 2 : side // 2 + side // 128] = True
+    photo = np.repeat(180 - 60 * label[..., None], 3, axis=2).astype(np.uint8)
+    found = photo_measures(photo, label, np.ones_like(label))
+    assert found["vessel_contrast"] == 60
+    assert found["shifted_contrast"] <= 0

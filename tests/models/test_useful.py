@@ -8,7 +8,7 @@ import torch
 
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.settings import Arm, EvaluationSettings
-from models.evaluation.useful.batches import BATCH, batches_of, standardise
+from models.evaluation.useful.batches import BATCH, CROP, batches_of, standardise, to_planes
 from models.evaluation.useful.fit import fit_arm
 from models.evaluation.useful.scores import (
     area_under_curve,
@@ -17,6 +17,7 @@ from models.evaluation.useful.scores import (
     f1_score,
     pooled_scores,
 )
+from tests.models.made_pairs import made_pairs
 
 SIZE = 64
 
@@ -72,6 +73,17 @@ def test_exposure_and_colour_do_not_matter(data: EvaluationData) -> None:
     torch.testing.assert_close(
         standardise(photos, fields), standardise(other, fields), atol=2e-2, rtol=0
     )
+
+
+def test_crops_of_large_pictures_are_lit_as_the_whole_picture_is() -> None:
+    pairs = made_pairs(range(1), 2 * CROP)
+    data = EvaluationData(train=pairs, test=pairs, synthetic=pairs, rendered=None)
+    planes = to_planes(pairs)
+    whole = standardise(planes[:, :3], planes[:, 4:])
+    crops = batches_of(Arm.MIXED, data, torch.Generator().manual_seed(0))(0.0)
+    assert crops.shape == (BATCH, 5, CROP, CROP)
+    for channel in range(3):
+        assert torch.isin(crops[:, channel], whole[:, channel]).all()
 
 
 def test_a_fit_finds_lines_and_can_be_repeated(data: EvaluationData) -> None:
