@@ -1,4 +1,7 @@
-"""``python -m models.evaluation``: evaluate a model or an order against real pairs."""
+"""``python -m models.evaluation``: evaluate a model or an order against real pairs.
+
+Started again in another process beside it, the same command takes a share of the steps.
+"""
 
 from __future__ import annotations
 
@@ -111,18 +114,20 @@ def evaluate(options: argparse.Namespace) -> None:
         "settings": asdict(settings),
     }
     run = RunFolder(options.run, asked)
-    data = run.pairs()
-    if data is None:
-        print("reading and drawing pairs", file=sys.stderr)
-        data = gather(files, settings, package, options.order, options.train, options.device)
-        run.keep_pairs(data)
+    with run.taken("pairs", wait=True):
+        data = run.pairs()
+        if data is None:
+            print("reading and drawing pairs", file=sys.stderr)
+            data = gather(files, settings, package, options.order, options.train, options.device)
+            run.keep_pairs(data)
     every = steps(settings, data.rendered is not None)
     wanted = [step for step in every if options.only is None or ONLY[options.only](step)]
     with stop_on_signals() as stopped:
         for number, step in enumerate(wanted, start=1):
-            if run.result(step) is None:
-                title = f"{step}, {number} of {len(wanted)}"
-                run.keep(step, _take_watched(step, title, data, settings, stopped))
+            with run.taken(step) as ours:
+                if ours and run.result(step) is None:
+                    title = f"{step}, {number} of {len(wanted)}"
+                    run.keep(step, _take_watched(step, title, data, settings, stopped))
     facts = describe(data, package, options.order)
     done = {step: result for step in every if (result := run.result(step))}
     run.write_report(settings, facts, done, not options.without_pictures)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,21 @@ class RunFolder:
                 f"{folder}: a run with another {' and '.join(other)} was begun here; name another folder"
             )
         _write(path, json.dumps(asked, indent=2).encode())
+
+    @contextmanager
+    def taken(self, what: str, wait: bool = False) -> Iterator[bool]:
+        """Take a step, or the pairs, for this process alone; whether it is ours.
+
+        False if another process on this folder has it, unless asked to ``wait`` for that one. It is
+        free again when its process ends, whatever the way.
+        """
+        with self._of(what).with_suffix(".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def pairs(self) -> EvaluationData | None:
         """The pairs, if they were kept."""
@@ -103,6 +120,6 @@ class RunFolder:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_bytes(content)
     os.replace(partial, path)

@@ -90,6 +90,16 @@ def test_pairs_are_kept_as_they_were(tmp_path):
     assert np.array_equal(kept.synthetic.labels, sets[2].labels)
 
 
+def test_a_step_is_taken_by_one_process_at_a_time(tmp_path):
+    ours, theirs = RunFolder(tmp_path, {}), RunFolder(tmp_path, {})
+    with ours.taken("fit:real:0") as first, theirs.taken("fit:real:0") as second:
+        assert first and not second
+        with theirs.taken("fit:real:1") as other:
+            assert other
+    with theirs.taken("fit:real:0") as second:
+        assert second
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
