@@ -30,8 +30,8 @@ class Moves:
 # Cameras are held a little askew, and no two trees curve alike: bending makes a cloud of plausible
 # trees of each real one. No mirror: reals are turned to one eye, and the sampler mirrors.
 ANATOMICAL = Moves(turn=10, zoom=0.06, shift=0.03, mirror=False, bend=0.02)
-# Stage two meets maps of any source: it should not care how the camera was held.
-PHOTOGRAPHIC = Moves(turn=25, zoom=0.1, shift=0.04)
+# Stage two meets maps of any source: it should not care how the camera was held, nor know a map again.
+PHOTOGRAPHIC = Moves(turn=25, zoom=0.1, shift=0.04, bend=0.008)
 # What the stage-one discriminator is shown (ADA's geometric moves without anisotropy).
 DISCRIMINATOR = Moves(turn=180, zoom=0.15, shift=0.125)
 
@@ -123,6 +123,37 @@ def change_light(photos: Tensor, gamma: Tensor, gain: Tensor) -> Tensor:
     light = (photos + 1) / 2
     light = light.clamp(1e-4, 1).pow(torch.exp2(gamma.to(photos)))
     return (light * torch.exp2(gain.to(photos))).clamp(0, 1) * 2 - 1
+
+
+def random_parts(pictures: Tensor, count: int, side: int, generator: torch.Generator) -> Tensor:
+    """Square parts of pictures [N, C, H, W], mirrored and turned by right angles: exact, no resampling.
+
+    [count, C, side, side], or of the whole height where that is less.
+    """
+    side = min(side, pictures.shape[-1])
+    chosen = torch.randint(len(pictures), (count,), generator=generator)
+    corners = torch.randint(pictures.shape[-1] - side + 1, (count, 2), generator=generator)
+    turns = torch.randint(8, (count,), generator=generator)
+    parts = []
+    for i, y, x, turn in torch.cat([chosen[:, None], corners, turns[:, None]], dim=1).tolist():
+        part = torch.rot90(pictures[i, :, y : y + side, x : x + side], turn, (1, 2))
+        parts.append(part.flip(-1) if turn >= 4 else part)
+    return torch.stack(parts)
+
+
+def enlarging_flaws(maps: Tensor, generator: torch.Generator) -> Tensor:
+    """Soft maps [B, 1, H, W] as a generator draws them: some less sharp than real ones, grainy, with
+    holes of two pixels. Who learns to enlarge from these makes good what can be made good."""
+    count, _, h, w = maps.shape
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(count, 1, *shape, generator=generator).to(maps.device)
+
+    grain = torch.randn(maps.shape, generator=generator).to(maps)
+    around = F.avg_pool2d(maps, 3, stride=1, padding=1, count_include_pad=False)
+    flawed = maps.lerp(around, 0.6 * uniform(1, 1)) + 0.15 * uniform(1, 1) * grain
+    holes = F.interpolate((uniform(h // 2, w // 2) < 0.005).float(), size=(h, w))
+    return torch.where(holes > 0, -1.0, flawed)
 
 
 @dataclass

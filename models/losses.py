@@ -48,14 +48,38 @@ def spread_loss(fake: Tensor, real: Tensor) -> Tensor:
     return F.relu(1 - mean_distance(fake) / mean_distance(real).detach())
 
 
-# --- stage two: least squares, feature matching, weighted L1, KL ---------------------------------
+def enlarging_loss(half_log_odds: Tensor, maps: Tensor) -> Tensor:
+    """Cross entropy of enlarged maps and real ones, soft and within [-1, 1]; a scalar."""
+    return F.binary_cross_entropy_with_logits(2 * half_log_odds.float(), (maps + 1) / 2)
+
+
+# --- stage two: of patches; feature matching, weighted L1, KL --------------------------------------
 
 Features = list[list[Tensor]]
 
 
-def least_squares(features: Features, target: float) -> Tensor:
-    """LSGAN (Mao et al. 2017) summed over the scales; features end with the scores."""
-    return torch.stack([(scale[-1].float() - target).square().mean() for scale in features]).sum()
+def patch_discriminator_loss(real: Features, fake: Features) -> Tensor:
+    """Non-saturating loss of all patches, mean over the scales; features end with the scores."""
+    losses = [discriminator_loss(r[-1], f[-1]) for r, f in zip(real, fake, strict=True)]
+    return torch.stack(losses).mean()
+
+
+def patch_generator_loss(fake: Features) -> Tensor:
+    """The translator's side; a scalar."""
+    return torch.stack([generator_loss(scale[-1]) for scale in fake]).mean()
+
+
+def patch_r1_penalty(photos: Tensor, features: Features) -> Tensor:
+    """R1 of the scores of patches: mean squared norm of a patch's gradient, summed over the scales.
+
+    The gradients of patches that do not overlap are orthogonal, so that of their sum, divided by the
+    root of their number, has the mean of their squares. ``photos`` must require a gradient and have
+    led to ``features``. Weight by gamma / 2.
+    """
+    scores = [scale[-1].float() for scale in features]
+    total = torch.stack([each.sum() / each[0].numel() ** 0.5 for each in scores]).sum()
+    (gradient,) = torch.autograd.grad(total, photos, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
 def feature_matching(fake: Features, real: Features) -> Tensor:
@@ -80,12 +104,16 @@ def vessel_weight(vessels: Tensor, emphasis: float = 4.0) -> Tensor:
     return 1 + emphasis * F.max_pool2d(vessels, 3, stride=1, padding=1)
 
 
-def weighted_l1(fake: Tensor, real: Tensor, weight: Tensor, mean_weight: Tensor) -> Tensor:
+def weighted_l1(
+    fake: Tensor, real: Tensor, weight: Tensor, mean_weight: Tensor, cell: int = 1
+) -> Tensor:
     """Mean absolute difference of photographs [B, 3, H, W], weighted by [B, 1, H, W]; a scalar.
 
+    Means of ``cell`` x ``cell`` pixels are compared: of what is finer, only the discriminator judges.
     ``mean_weight`` is that of the whole batch, of which this may be a share.
     """
-    return (weight * (fake - real).abs()).mean() / mean_weight
+    difference = F.avg_pool2d(fake - real, cell).abs()
+    return (F.avg_pool2d(weight, cell) * difference).mean() / mean_weight
 
 
 def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:

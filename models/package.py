@@ -124,7 +124,7 @@ class ModelPackage:
             return None
         try:
             patchiness = float(weights[TEXTURE_PATCHINESS])
-            return Texture(weights[TEXTURE_COVARIANCES], patchiness)
+            return Texture(weights[TEXTURE_COVARIANCES].float(), patchiness)
         except (KeyError, RuntimeError, ValueError) as error:
             raise PackageError(f"{TRANSLATOR_WEIGHTS}: {error}") from error
 
@@ -224,15 +224,17 @@ def write_package(
         raise PackageError(f"version {facts['version']!r}: use three numbers, as in 1.0.0")
     folder.mkdir(parents=True, exist_ok=True)
 
-    def plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {key: value.detach().cpu().float().contiguous() for key, value in tensors.items()}
+    def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """In half precision: networks compute in single, and ten bits of a weight are enough."""
+        return {key: value.detach().cpu().half().contiguous() for key, value in tensors.items()}
 
-    save_file(plain(vessel.state_dict()), folder / VESSEL_WEIGHTS)
-    styled = {**translator.state_dict(), STYLE_MEAN: style[0], STYLE_FACTOR: style[1]}
+    save_file(halved(vessel.state_dict()), folder / VESSEL_WEIGHTS)
+    statistics = {STYLE_MEAN: style[0], STYLE_FACTOR: style[1].contiguous()}
+    styled = halved(translator.state_dict()) | statistics
     if texture is not None:
-        styled[TEXTURE_COVARIANCES] = texture.covariances
+        styled[TEXTURE_COVARIANCES] = texture.covariances.bfloat16()  # far below one
         styled[TEXTURE_PATCHINESS] = torch.tensor(texture.patchiness)
-    save_file(plain(styled), folder / TRANSLATOR_WEIGHTS)
+    save_file(styled, folder / TRANSLATOR_WEIGHTS)
     for name in (VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS):
         (folder / name).chmod(0o644)  # safetensors writes for the owner alone
     listed = sorted(p for p in folder.iterdir() if p.is_file() and p.name != MANIFEST)

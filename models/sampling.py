@@ -17,8 +17,9 @@ from models.devices import Device
 from models.field_of_view import FieldOfView
 from models.package import Eye, ModelPackage, SamplingConfig
 from models.pairs import pad_to_square, resample
-from models.seeds import pair_seed
+from models.seeds import noise_seed, pair_seed
 from models.texture import TexturePainter
+from models.translator import VESSEL_FROM
 
 Member = TypeVar("Member")
 
@@ -37,9 +38,6 @@ class Wish:
 
 
 NO_WISH = Wish()
-
-# Share of a pixel from which a given map counts as vessel: the default of stage two's training.
-VESSEL_FROM = 0.35
 
 
 @dataclass(frozen=True)
@@ -189,8 +187,9 @@ class PairSampler:
         styles = torch.stack([each.style for each in batch]).to(where)
         planes = torch.from_numpy(np.stack([(each.label, each.field) for each in batch]))
         planes = planes.to(where).float().contiguous(memory_format=torch.channels_last)
+        noise = torch.stack([self._planes_of_noise(each.seed) for each in batch]).to(where)
         with torch.inference_mode(), self._device.autocast():
-            photos = self._translator(planes[:, :1], planes[:, 1:], styles)
+            photos = self._translator(planes[:, :1], planes[:, 1:], styles, noise)
             levels = (photos.float() + 1) * 127.5
             if self._painter is None:
                 levels = levels.round().to(torch.uint8)
@@ -210,6 +209,14 @@ class PairSampler:
             )
             for each, picture in zip(maps, pictures, strict=False)
         ]
+
+    def _planes_of_noise(self, seed: int) -> Tensor:
+        """[N, H, W], drawn on the CPU, as all that is random about a pair."""
+        generator = torch.Generator().manual_seed(noise_seed(seed))
+        config = self.package.translator_config
+        side = self.resolution >> config.enlargements
+        shape = (config.noise, side, side)
+        return torch.randn(shape, generator=generator)
 
     def _fill(self, members: Sequence[Member]) -> list[Member]:
         """A full batch: the last member stands in for those that are lacking."""

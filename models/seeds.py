@@ -26,5 +26,10 @@ def texture_seed(seed: int) -> int:
     return _hash(f"texture:{seed}")
 
 
+def noise_seed(seed: int) -> int:
+    """Seed of the noise that stage two renders the pair with this seed from."""
+    return _hash(f"noise:{seed}")
+
+
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

@@ -27,7 +27,9 @@ from models.seeds import texture_seed
 
 DARK = 12.0  # grey levels, added before the logarithm: at the black end noise no longer falls with light
 WIDEST = 12 / 256  # of the side: what is wider than this is the rendering's own
-KEPT = 24  # photographs whose covariances are kept: more would make packages large, not textures better
+# Photographs whose covariances are kept at 256 px, and fewer above: more would make packages large, not
+# textures better.
+KEPT = 24
 DISC = 0.95  # the brightest share of the field is the optic disc, whose edge is no texture
 # Of the side: deviation of the Gaussian window that local strength is measured in, and of that which
 # makes a field of strengths as wide as those measured on CHASE_DB1.
@@ -65,7 +67,8 @@ def measure_texture(real: Pictures, rendered: Pictures) -> Texture:
     away = np.arange(-reach, reach + 1) / (reach / 2)
     window = np.exp(-(away**2) / 2)
     smooth = np.mean([_covariance(*one, reach) for one in zip(*rendered, strict=True)], axis=0)
-    chosen = np.unique(np.linspace(0, len(real[0]) - 1, KEPT).round().astype(int))
+    kept = min(KEPT, KEPT * 256 // size)
+    chosen = np.unique(np.linspace(0, len(real[0]) - 1, kept).round().astype(int))
     photos, labels, fields = real
     more = np.stack([_covariance(photos[i], labels[i], fields[i], reach) - smooth for i in chosen])
     covariances = torch.from_numpy(more * window[:, None] * window).float()

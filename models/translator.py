@@ -1,12 +1,18 @@
 """Stage two: from vessel map, field of view and style code to a fundus photograph.
 
 Of the pix2pixHD family (Wang et al. 2018, arXiv 1711.11585): encoder, residual blocks, decoder,
-instance norm. Three things differ, each for a reason seen on 20 fundus pairs:
+instance norm. Six things differ, each for a reason seen on 20 fundus pairs:
 
 * the decoder is given the map again at each scale: four stride-2 steps alone squeeze thin vessels away;
 * the field of view is an input and black outside it is computed, not learned: a mask is exact;
 * a style code modulates every block (adaptive instance norm, Huang and Belongie 2017, arXiv
-  1703.06868), so that one map gives many photographs.
+  1703.06868), so that one map gives many photographs;
+* white noise is told at each scale (as in StyleGAN, arXiv 1812.04948): mottling, reflexes and grain
+  follow from neither map nor style, and a network that has nothing to make them of averages them away;
+* photographs above 256 px are enlarged from those of 256 px, map in hand (pix2pixHD's local enhancer,
+  3.1): what is finer than that is the edge of a vessel, which the map tells, and grain;
+* the discriminator has no norm, which would hide how strong a contrast is, looks at patches of an
+  eighth to a half of the side, and is shown the fine detail by itself.
 """
 
 from __future__ import annotations
@@ -18,43 +24,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers import EqualConv2d, EqualDownConv2d
+
 # What the networks are told of the map at each scale: its share, its strongest pixel (a thin vessel
 # survives a maximum, not a mean), the field of view, and the position across and down.
 GUIDES = 5
+ENLARGER = 32  # feature maps
+# Share of a pixel from which it counts as vessel. At this the vessel share at 256 px is that of the
+# full-size label; at a half, vessels thinner than a pixel vanish; much lower, they grow fat.
+VESSEL_FROM = 0.35
 
 
 @dataclass(frozen=True)
 class TranslatorConfig:
-    """Shape of the translator: ``channels[i]`` feature maps after ``i`` halvings."""
+    """Shape of the translator: ``channels[i]`` feature maps after ``i`` halvings. ``noise``: planes of
+    noise that it is told. ``enlargements``: how often its photograph is doubled in size. Packages from
+    before there were any name neither."""
 
     channels: tuple[int, ...] = (24, 48, 96, 192, 192)
     blocks: int = 5
     style: int = 16
+    noise: int = 0
+    enlargements: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
-        if len(self.channels) < 2 or min(*self.channels, self.style) < 1 or self.blocks < 0:
+        if len(self.channels) < 2 or min(*self.channels, self.style) < 1:
             raise ValueError("translator: needs two or more channels, all positive, and a style")
+        if min(self.blocks, self.noise, self.enlargements) < 0:
+            raise ValueError("translator: blocks, noise and enlargements must not be negative")
 
     @property
     def stride(self) -> int:
         """Map sides must be multiples of this."""
-        return 2 ** (len(self.channels) - 1)
+        return 2 ** (len(self.channels) - 1 + self.enlargements)
 
 
-def guide(vessels: Tensor, field: Tensor) -> Tensor:
-    """What the networks see of an order: [B, 1, H, W] vessels and field of view in {0, 1} -> [B, 5, H, W]."""
+def guide(vessels: Tensor, field: Tensor, noise: Tensor) -> Tensor:
+    """What the networks see of an order: [B, 1, H, W] vessels and field of view in {0, 1}, [B, N, H, W]
+    noise -> [B, 5 + N, H, W]."""
     b, _, h, w = vessels.shape
     across = torch.linspace(-1, 1, w, device=vessels.device, dtype=vessels.dtype)
     down = torch.linspace(-1, 1, h, device=vessels.device, dtype=vessels.dtype)
     position = torch.stack(torch.broadcast_tensors(across[None, :], down[:, None]))
-    return torch.cat([vessels, vessels, field, position.expand(b, 2, h, w)], dim=1)
+    return torch.cat([vessels, vessels, field, position.expand(b, 2, h, w), noise], dim=1)
 
 
 def _halve(guides: Tensor) -> Tensor:
     pooled = F.avg_pool2d(guides, 2)
     strongest = F.max_pool2d(guides[:, 1:2], 2)
-    return torch.cat([pooled[:, :1], strongest, pooled[:, 2:]], dim=1)
+    # The mean of four has half their deviation: noise is kept at one.
+    return torch.cat([pooled[:, :1], strongest, pooled[:, 2:GUIDES], 2 * pooled[:, GUIDES:]], dim=1)
 
 
 class StyledConv(nn.Module):
@@ -83,14 +103,38 @@ class ResidualBlock(nn.Module):
         return x + self.second(F.relu(self.first(x, style)), style)
 
 
+class PhotoEnlarger(nn.Module):
+    """A photograph at twice its size, with the vessel map of that size.
+
+    Works at the smaller size, where it is told the map as four planes, and shuffles (Shi et al. 2016,
+    arXiv 1609.05158).
+    """
+
+    def __init__(self, width: int = ENLARGER):
+        super().__init__()
+        widths = (3 + 4, width, width, width, width)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths)
+        )
+        self.quarters = nn.Conv2d(width, 12, 3, padding=1)
+
+    def forward(self, photo: Tensor, vessels: Tensor) -> Tensor:
+        """[B, 3, H, W] in [-1, 1], [B, 1, 2H, 2W] in {0, 1} -> [B, 3, 2H, 2W] in [-1, 1]."""
+        x = torch.cat([photo, F.pixel_unshuffle(vessels, 2)], dim=1)
+        for convolution in self.convolutions:
+            x = F.leaky_relu(convolution(x), 0.2)
+        smooth = F.interpolate(photo, scale_factor=2, mode="bilinear", align_corners=False)
+        return (smooth + F.pixel_shuffle(self.quarters(x), 2).float()).clamp(-1, 1)
+
+
 class Translator(nn.Module):
     """Vessel map, field of view and style code to photograph."""
 
     def __init__(self, config: TranslatorConfig):
         super().__init__()
         self.config = config
-        channels, style = config.channels, config.style
-        self.stem = nn.Conv2d(GUIDES, channels[0], 7, padding=3)
+        channels, style, guides = config.channels, config.style, GUIDES + config.noise
+        self.stem = nn.Conv2d(guides, channels[0], 7, padding=3)
         self.down = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False)
             for a, b in itertools.pairwise(channels)
@@ -99,31 +143,55 @@ class Translator(nn.Module):
             ResidualBlock(channels[-1], style) for _ in range(config.blocks)
         )
         self.up = nn.ModuleList(
-            StyledConv(a + GUIDES, b, style)
+            StyledConv(a + guides, b, style)
             for a, b in zip(channels[:0:-1], channels[-2::-1], strict=True)
         )
-        self.refine = StyledConv(channels[0] + GUIDES, channels[0], style)
+        self.refine = StyledConv(channels[0] + guides, channels[0], style)
         self.to_photo = nn.Conv2d(channels[0], 3, 5, padding=2)
+        self.enlargers = nn.ModuleList(PhotoEnlarger() for _ in range(config.enlargements))
 
-    def forward(self, vessels: Tensor, field: Tensor, style: Tensor) -> Tensor:
+    def forward(
+        self, vessels: Tensor, field: Tensor, style: Tensor, noise: Tensor | None = None
+    ) -> Tensor:
         """Render photographs.
 
         Args:
             vessels: [B, 1, H, W], 1 on vessels, else 0; H and W multiples of ``config.stride``.
             field: [B, 1, H, W], 1 inside the field of view, else 0.
             style: [B, config.style], standard normal.
+            noise: [B, config.noise, H / 2^n, W / 2^n] after n enlargements, standard normal; may be
+                None where the config has none.
 
         Returns:
             [B, 3, H, W] RGB in [-1, 1], exactly -1 (black) where ``field`` is 0.
 
         Raises:
-            ValueError: if H or W is not a multiple of ``config.stride``.
+            ValueError: if H or W is not a multiple of ``config.stride``, or the noise is not as the
+                config has it.
         """
         if any(side % self.config.stride for side in vessels.shape[2:]):
             raise ValueError(
                 f"map of {tuple(vessels.shape[2:])} pixels: sides must be multiples of {self.config.stride}"
             )
-        guides = [guide(vessels, field)]
+        if not self.enlargers:
+            return self.drawn(vessels, field, style, noise)
+        shrink = 2 ** len(self.enlargers)
+        small = (F.avg_pool2d(vessels, shrink) > VESSEL_FROM).to(vessels.dtype)
+        photo = self.drawn(small, F.max_pool2d(field, shrink), style, noise)
+        for enlarger in self.enlargers:
+            shrink //= 2
+            share = F.avg_pool2d(vessels, shrink)
+            photo = enlarger(photo, (share > VESSEL_FROM).to(vessels.dtype))
+        return (photo + 1) * field - 1
+
+    def drawn(
+        self, vessels: Tensor, field: Tensor, style: Tensor, noise: Tensor | None = None
+    ) -> Tensor:
+        """The photograph before it is enlarged, for map, field of view and noise of its own size."""
+        noise = vessels[:, :0] if noise is None else noise
+        if noise.shape[1] != self.config.noise:
+            raise ValueError(f"{noise.shape[1]} planes of noise, expected {self.config.noise}")
+        guides = [guide(vessels, field, noise)]
         x = F.relu(F.instance_norm(self.stem(guides[0])))
         for convolution in self.down:
             guides.append(_halve(guides[-1]))
@@ -132,8 +200,8 @@ class Translator(nn.Module):
             x = block(x, style)
         for step, told in zip(self.up, guides[-2::-1], strict=True):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = F.relu(step(torch.cat([x, told], dim=1), style))
-        x = F.relu(self.refine(torch.cat([x, guides[0]], dim=1), style))
+            x = F.relu(step(torch.cat([x, told.to(x.dtype)], dim=1), style))
+        x = F.relu(self.refine(torch.cat([x, guides[0].to(x.dtype)], dim=1), style))
         photo = torch.tanh(self.to_photo(x).float())
         return (photo + 1) * field - 1
 
@@ -159,34 +227,53 @@ class StyleEncoder(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """70 x 70 PatchGAN (Isola et al. 2017, arXiv 1611.07004) that also returns its features."""
+    """Scores patches of 28 x 28 pixels; a fully convolutional PatchGAN (Isola et al. 2017, arXiv
+    1611.07004) with an equalised learning rate in place of a norm."""
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
-        widths = [inputs, width, 2 * width, 4 * width, 8 * width]
-        strides = [2, 2, 2, 1]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=s, padding=1)
-            for a, b, s in zip(widths, widths[1:], strides, strict=False)
+            [
+                EqualConv2d(inputs, width),
+                EqualDownConv2d(width, 2 * width),
+                EqualDownConv2d(2 * width, 4 * width),
+                EqualConv2d(4 * width, 4 * width),
+            ]
         )
-        self.score = nn.Conv2d(widths[-1], 1, 4, padding=1)
+        self.score = EqualConv2d(4 * width, 1, gain=1.0)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """[B, inputs, H, W] -> the feature maps of each layer; the last holds the patch scores."""
         features = []
-        for i, convolution in enumerate(self.convolutions):
-            x = convolution(x)
-            x = F.leaky_relu(F.instance_norm(x) if i else x, 0.2)
+        for convolution in self.convolutions:
+            x = F.leaky_relu(convolution(x), 0.2)
             features.append(x)
         return [*features, self.score(x)]
 
 
-class MultiScaleDiscriminator(nn.Module):
-    """The same patch discriminator on the photograph and on its half-size copies (pix2pixHD, 3.2)."""
+# Pixels around which the mean is taken that fine detail differs from, and how much stronger it is
+# shown: of the order of one. At a quarter of that a discriminator had learned in 72 steps what it has
+# now learned in 18.
+DETAIL, DETAIL_GAIN = 9, 16.0
 
-    def __init__(self, width: int = 32, scales: int = 2):
+
+def fine_detail(photo: Tensor, field: Tensor) -> Tensor:
+    """What differs from the mean of its surroundings, stronger; 0 near the rim of the field of view.
+
+    photo [B, C, H, W] and field [B, 1, H, W] -> [B, C, H, W].
+    """
+    around = F.avg_pool2d(photo, DETAIL, stride=1, padding=DETAIL // 2, count_include_pad=False)
+    inner = -F.max_pool2d(-field, DETAIL, stride=1, padding=DETAIL // 2)
+    return (photo - around) * inner * DETAIL_GAIN
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """A patch discriminator each for the photograph and its copies of half, quarter ... size
+    (pix2pixHD, 3.2)."""
+
+    def __init__(self, scales: int = 3, width: int = 24):
         super().__init__()
-        self.scales = nn.ModuleList(PatchDiscriminator(5, width) for _ in range(scales))
+        self.scales = nn.ModuleList(PatchDiscriminator(2 + 3 + 3, width) for _ in range(scales))
 
     def forward(self, vessels: Tensor, field: Tensor, photo: Tensor) -> list[list[Tensor]]:
         """Features for each scale, each list ending with the scores."""
@@ -194,6 +281,6 @@ class MultiScaleDiscriminator(nn.Module):
         features = []
         for i, scale in enumerate(self.scales):
             if i:
-                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-            features.append(scale(x))
+                x = F.avg_pool2d(x, 2)
+            features.append(scale(torch.cat([x, fine_detail(x[:, 2:], x[:, 1:2])], dim=1)))
         return features

@@ -41,7 +41,7 @@ class VesselSettings(_Settings):
     )
     smallest_batch: Whole = setting(4, 4, 1024, "but not below this", gpu=16)
     width: float = setting(
-        1.0, 0.125, 8.0, "feature maps, as a multiple of 96 to 32 px, 64, 32, and 8 from 256 px on"
+        1.0, 0.125, 8.0, "feature maps, as a multiple of 96 to 32 px, 64, 32, and 8 at 256 px"
     )
     latent: Whole = setting(128, 2, 1024, "numbers of noise that a map is drawn from")
     r1_per_pixel: float = setting(
@@ -94,11 +94,15 @@ class VesselSettings(_Settings):
 class PhotoSettings(_Settings):
     """Of stage two, which renders photographs."""
 
-    learning_rate: float = setting(0.0002, 1e-6, 0.1, "of Adam; falls to zero in the second half")
-    batch: Whole = setting(2, 1, 1024, "pairs a step", gpu=8)
+    learning_rate: float = setting(2e-4, 1e-6, 1e-1, "of Adam; falls to zero in the second half")
+    discriminator_rate: float = setting(
+        2e-3, 1e-6, 1e-1, "of the discriminator's Adam; falls likewise"
+    )
+    batch: Whole = setting(2, 1, 1024, "pairs a step", gpu=16)
     width: float = setting(1.0, 0.125, 8.0, "feature maps, as a multiple of 24, 48, 96, 192, 192")
     blocks: Whole = setting(5, 0, 32, "residual blocks")
     style: Whole = setting(16, 1, 256, "numbers of a style code")
+    noise: Whole = setting(2, 0, 64, "planes of noise, which texture is made of")
     threshold: float = setting(
         0.35,
         0.01,
@@ -106,9 +110,26 @@ class PhotoSettings(_Settings):
         "share of a pixel from which it counts as vessel: at a half, vessels thinner than a pixel "
         "vanish; much lower, they grow fat",
     )
-    feature_weight: float = setting(5.0, 0.0, 1000.0, "weight of feature matching")
+    window: Whole = setting(
+        160,
+        64,
+        1024,
+        "side of the part of a photograph that the discriminator judges in a step, in pixels",
+        gpu=1024,
+    )
+    r1: float = setting(
+        1e-3, 0.0, 100.0, "gamma of the R1 penalty on a patch's score (arXiv 1801.04406)"
+    )
+    r1_every: Whole = setting(8, 1, 64, "steps from one R1 penalty to the next")
+    feature_weight: float = setting(0.2, 0.0, 1000.0, "weight of feature matching")
     photo_weight: float = setting(
         10.0, 0.0, 1000.0, "weight of the L1 difference; stands in for pix2pixHD's perceptual loss"
+    )
+    photo_cells: Whole = setting(
+        64,
+        1,
+        1024,
+        "cells a side whose means the L1 difference compares; it says nothing of what is finer",
     )
     vessel_emphasis: float = setting(
         4.0, 0.0, 100.0, "how much dearer a difference is on vessels and their rim"
@@ -117,9 +138,11 @@ class PhotoSettings(_Settings):
         0.02, 0.0, 10.0, "weight that draws style codes to the standard normal"
     )
     foreign_style_every: Whole = setting(
-        4, 2, 1_000, "each so many steps the style is noise, as it is in an order"
+        4, 2, 1000, "each so many steps the style is noise, as it is in an order"
     )
-    average_images: float = setting(300.0, 1.0, 1e6, "half-life of the weight average, in images")
+    average_images: float = setting(
+        300.0, 1.0, 1e6, "half-life of the weight average, in images", gpu=5000.0
+    )
 
 
 class HyperParameters(BaseModel):

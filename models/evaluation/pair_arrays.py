@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from models.pairs import PairSet
-from models.sampling import VESSEL_FROM, Pair, PairSampler
+from models.sampling import Pair, PairSampler
 from models.seeds import pair_seed
+from models.translator import VESSEL_FROM
 
 Member = TypeVar("Member")
 

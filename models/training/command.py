@@ -46,6 +46,13 @@ def parser() -> argparse.ArgumentParser:
         help="folder with images/ and labels/ (masks/ optional)",
     )
     add("--from-package", type=Path, metavar="FOLDER", help="a model package to start from")
+    add(
+        "--from-run",
+        type=Path,
+        metavar="FOLDER",
+        help="the run that this package was made of: its discriminators and style encoder are taken "
+        "over as well",
+    )
     add("--first", type=int, help="train on the first N pairs in name order (all)")
     add("--run", type=Path, required=True, help="folder for checkpoints, curves and sample sheets")
     add("--stage", choices=["vessel", "photo", "both"], default="both")
@@ -116,6 +123,11 @@ def run_stages(options: argparse.Namespace) -> bool:
         package=package,
         team=team,
     )
+    if options.from_run:
+        if not options.from_package:
+            raise ValueError("--from-run: needs --from-package, the package made of that run")
+        one.judge_as(checkpoint_path(options.from_run, one.stage))
+        two.judge_as(checkpoint_path(options.from_run, two.stage))
     runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
     with stop_on_signals() as stopped:
         if not all(_train_watched(run, options, stopped) for run in runs):

@@ -47,6 +47,14 @@ class Run(ABC):
         """
 
     @abstractmethod
+    def judge_as(self, checkpoint: Path) -> None:
+        """Take over what judges from the run that the package was made of, as far as it fits.
+
+        Raises:
+            CheckpointError: if it is missing or damaged.
+        """
+
+    @abstractmethod
     def update(self) -> tuple[int, dict[str, float]]:
         """Update each network once; returns the images used by all processes, and values to log."""
 

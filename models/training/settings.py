@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
-from models.translator import TranslatorConfig
-from models.vessel_gan import VesselConfig
+from models.translator import VESSEL_FROM, TranslatorConfig
+from models.vessel_gan import CHANNELS, VesselConfig
+
+DRAWN = max(CHANNELS)  # pixels a side: larger maps and photographs are enlarged from this size
 
 
 def setting(
@@ -99,7 +101,7 @@ class StageOneSettings(Settings):
     )
     smallest_batch: int = setting(4, 4, 1024, "but not below this", gpu=16)
     width: float = setting(
-        1.0, 0.125, 8.0, "feature maps, as a multiple of 96 to 32 px, 64, 32, and 8 from 256 px on"
+        1.0, 0.125, 8.0, "feature maps, as a multiple of 96 to 32 px, 64, 32, and 8 at 256 px"
     )
     latent: int = setting(128, 2, 1024, "numbers of noise that a map is drawn from")
     r1_per_pixel: float = setting(
@@ -153,32 +155,52 @@ class StageOneSettings(Settings):
         Raises:
             ValueError: if the resolution is not a power of two that there are channels for.
         """
-        channels = VesselConfig.for_resolution(resolution).channels
-        return VesselConfig(_scaled(channels, self.width), self.latent)
+        lean = VesselConfig.for_resolution(resolution)
+        return VesselConfig(_scaled(lean.channels, self.width), self.latent, lean.enlargements)
 
 
 @dataclass(frozen=True)
 class StageTwoSettings(Settings):
-    """Hyper-parameters of the translator; those of pix2pixHD unless a reason is given."""
+    """Hyper-parameters of the translator."""
 
     stage = "photo"
 
     learning_rate: float = setting(2e-4, 1e-6, 1e-1, "of Adam; falls to zero in the second half")
-    batch: int = setting(2, 1, 1024, "pairs a step", gpu=8)
+    discriminator_rate: float = setting(
+        2e-3, 1e-6, 1e-1, "of the discriminator's Adam; falls likewise"
+    )
+    batch: int = setting(2, 1, 1024, "pairs a step", gpu=16)
     width: float = setting(1.0, 0.125, 8.0, "feature maps, as a multiple of 24, 48, 96, 192, 192")
     blocks: int = setting(5, 0, 32, "residual blocks")
     style: int = setting(16, 1, 256, "numbers of a style code")
-    # At 0.35 the vessel share at 256 px is that of the full-size label.
+    noise: int = setting(2, 0, 64, "planes of noise, which texture is made of")
     threshold: float = setting(
-        0.35,
+        VESSEL_FROM,
         0.01,
         0.99,
         "share of a pixel from which it counts as vessel: at a half, vessels thinner than a pixel "
         "vanish; much lower, they grow fat",
     )
-    feature_weight: float = setting(5.0, 0.0, 1000.0, "weight of feature matching")
+    window: int = setting(
+        160,
+        64,
+        1024,
+        "side of the part of a photograph that the discriminator judges in a step, in pixels",
+        gpu=1024,
+    )
+    r1: float = setting(
+        1e-3, 0.0, 100.0, "gamma of the R1 penalty on a patch's score (arXiv 1801.04406)"
+    )
+    r1_every: int = setting(8, 1, 64, "steps from one R1 penalty to the next")
+    feature_weight: float = setting(0.2, 0.0, 1000.0, "weight of feature matching")
     photo_weight: float = setting(
         10.0, 0.0, 1000.0, "weight of the L1 difference; stands in for pix2pixHD's perceptual loss"
+    )
+    photo_cells: int = setting(
+        64,
+        1,
+        1024,
+        "cells a side whose means the L1 difference compares; it says nothing of what is finer",
     )
     vessel_emphasis: float = setting(
         4.0, 0.0, 100.0, "how much dearer a difference is on vessels and their rim"
@@ -189,12 +211,15 @@ class StageTwoSettings(Settings):
     foreign_style_every: int = setting(
         4, 2, 1000, "each so many steps the style is noise, as it is in an order"
     )
-    average_images: float = setting(300.0, 1.0, 1e6, "half-life of the weight average, in images")
+    average_images: float = setting(
+        300.0, 1.0, 1e6, "half-life of the weight average, in images", gpu=5000.0
+    )
 
-    def config(self) -> TranslatorConfig:
-        """Shape of the translator."""
-        channels = TranslatorConfig().channels
-        return TranslatorConfig(_scaled(channels, self.width), self.blocks, self.style)
+    def config(self, resolution: int) -> TranslatorConfig:
+        """Shape of the translator for a resolution, a power of two."""
+        channels = _scaled(TranslatorConfig().channels, self.width)
+        enlargements = max(0, (resolution // DRAWN).bit_length() - 1)
+        return TranslatorConfig(channels, self.blocks, self.style, self.noise, enlargements)
 
 
 def _scaled(channels: tuple[int, ...], width: float) -> tuple[int, ...]:

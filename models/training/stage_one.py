@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,29 +14,39 @@ from models.augment import (
     ANATOMICAL,
     DISCRIMINATOR,
     AdaptiveStrength,
+    enlarging_flaws,
     mirrors_to_one_eye,
     move,
     random_affine,
     random_affine_for_some,
     random_bend,
+    random_parts,
 )
 from models.devices import Device
-from models.losses import discriminator_loss, generator_loss, r1_penalty, spread_loss
+from models.losses import (
+    discriminator_loss,
+    enlarging_loss,
+    generator_loss,
+    r1_penalty,
+    spread_loss,
+)
 from models.package import ModelPackage
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.divergence import Diverged
+from models.training.growth import networks_of, take_over
 from models.training.run import Run
 from models.training.settings import SettingsError, StageOneSettings
 from models.training.team import ALONE, Team
 from models.training.transfer import Origin, shared_resolution, take_over_vessel
-from models.vessel_gan import VesselConfig, VesselDiscriminator, VesselGenerator
+from models.vessel_gan import Enlarger, VesselConfig, VesselDiscriminator, VesselGenerator
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
 # is settled by 64 pixels.
-SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 20, 1024: 20}
+SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 6, 1024: 6}
 
+PART = 128  # pixels a side of the parts of maps that enlarging is learned from
 DEVIATION_GROUP = 4  # samples in a group of the minibatch deviation, which no process may split
 
 
@@ -80,6 +91,7 @@ class StageOne(Run):
             "discriminator": self.discriminator,
             "average": self.average,
         }
+        self.growing = False  # whether the first resolution fades in, as the later ones do
         self.collapsed_images = 0  # since drawings last varied enough
         self.strength = AdaptiveStrength(
             probability=min(max(0.5, settings.augmentation_least), settings.augmentation_most),
@@ -114,6 +126,12 @@ class StageOne(Run):
             take_over_vessel(network, weights, self.first_resolution)
         self.origin = Origin.of(package)
 
+    def judge_as(self, checkpoint: Path) -> None:
+        known = take_over(self.discriminator, networks_of(checkpoint)["discriminator"])
+        if known and self.first_resolution < self.config.resolution:
+            self.first_resolution *= 2  # what was reached is judged already: the next size grows in
+            self.growing = True
+
     def schedule(self) -> tuple[int, float]:
         """Resolution and fade for the budget spent so far."""
         resolutions = [r for r in self.config.resolutions if r >= self.first_resolution]
@@ -122,7 +140,8 @@ class StageOne(Run):
         for resolution, share in zip(resolutions, shares, strict=True):
             if place < share or resolution == self.config.resolution:
                 fade = min(1.0, place / share / self.settings.fade)
-                return resolution, 1.0 if resolution == self.first_resolution else fade
+                begun = resolution == self.first_resolution and not self.growing
+                return resolution, 1.0 if begun else fade
             place -= share
         raise AssertionError("the last resolution always returns")
 
@@ -161,11 +180,13 @@ class StageOne(Run):
 
     def update(self) -> tuple[int, dict[str, float]]:
         resolution, fade = self.schedule()
+        if resolution > self.config.drawn:
+            return self._update_enlarger(resolution)
         count = self.batch(resolution)
-        # Learning slows down at the end, so that the last averages are of like weights.
-        rate = self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
+        rate = self._falling_rate()
         # A new discriminator's first opinions would undo what the generator brought along.
-        catching_up = self.origin and self.budget.progress < self.settings.catch_up
+        new = self.origin and not self.growing
+        catching_up = new and self.budget.progress < self.settings.catch_up
         self.set_learning_rate("generator", 0.0 if catching_up else rate)
         self.set_learning_rate("discriminator", rate)
         real = self._real(count, resolution, fade)
@@ -181,9 +202,32 @@ class StageOne(Run):
         values |= {"resolution": resolution, "augmentation": self.strength.probability}
         return count, values
 
+    def _falling_rate(self) -> float:
+        """Learning slows down at the end, so that the last averages are of like weights."""
+        return self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
+
+    def _update_enlarger(self, resolution: int) -> tuple[int, dict[str, float]]:
+        """Teach the network that doubles maps to this resolution; no other changes."""
+        enlarger = self.generator.enlargers[(resolution // self.config.drawn).bit_length() - 2]
+        assert isinstance(enlarger, Enlarger)
+        count = self.settings.batch
+        parts = random_parts(self.maps[resolution], count, 2 * PART, self.random)
+        maps = F.avg_pool2d(self.team.share(parts), 2)
+        self.set_learning_rate("generator", self._falling_rate())
+        small = enlarging_flaws(F.avg_pool2d(maps, 2), self.random)
+        with self.device.autocast():
+            loss = enlarging_loss(enlarger.half_log_odds(small), maps)
+        self.optimisers["generator"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.team.average_gradients(self.optimisers["generator"])
+        self.optimisers["generator"].step()
+        average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
+        return count, {"enlarging loss": loss.item(), "resolution": resolution}
+
     @property
     def complete(self) -> bool:
-        return super().complete and self.first_resolution == self.config.resolution
+        grown = self.first_resolution == self.config.resolution and not self.growing
+        return super().complete and grown
 
     @property
     def sound(self) -> bool:
@@ -243,10 +287,12 @@ class StageOne(Run):
             "probability": self.strength.probability,
             "signal": self.strength.signal,
             "first_resolution": self.first_resolution,
+            "growing": self.growing,
             "collapsed_images": self.collapsed_images,
         }
 
     def restore_extra_state(self, state: dict[str, Any]) -> None:
         self.strength.probability, self.strength.signal = state["probability"], state["signal"]
         self.first_resolution = state.get("first_resolution", 4)  # older checkpoints lack these
+        self.growing = state.get("growing", False)
         self.collapsed_images = state.get("collapsed_images", 0)

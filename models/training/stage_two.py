@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.augment import PHOTOGRAPHIC, change_light, move, random_affine, random_light
+from models.augment import (
+    PHOTOGRAPHIC,
+    change_light,
+    move,
+    random_affine,
+    random_bend,
+    random_light,
+    random_parts,
+)
 from models.devices import Device
-from models.losses import feature_matching, kl_to_normal, least_squares, vessel_weight, weighted_l1
+from models.losses import (
+    feature_matching,
+    kl_to_normal,
+    patch_discriminator_loss,
+    patch_generator_loss,
+    patch_r1_penalty,
+    vessel_weight,
+    weighted_l1,
+)
 from models.package import ModelPackage
 from models.pairs import PairSet
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
+from models.training.growth import networks_of, take_over
 from models.training.run import Run
 from models.training.settings import SettingsError, StageTwoSettings
 from models.training.team import ALONE, Team
 from models.training.transfer import Origin, take_over_translator
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
-# Below this the discriminator's smaller scale has no patch left to judge.
-SMALLEST = 64
+SMALLEST = 64  # below this there are no vessels to see
+# Learning to enlarge: for each doubling a share of what drawing gets of the budget, at a rate of its
+# own, from parts of so many pixels a side, so many for each pair of a batch.
+ENLARGING, ENLARGING_RATE, PART, PARTS = 0.15, 1e-3, 128, 4
 
 
 class StageTwo(Run):
-    """A run of stage two at one resolution, of which the pairs' size is a multiple."""
+    """A run of stage two at one resolution, of which the pairs' size is a multiple.
+
+    Photographs of ``drawn`` pixels are learned first, then each doubling of their size.
+    """
 
     stage = "photo"
     sheet_columns = 6
@@ -51,16 +76,16 @@ class StageTwo(Run):
             )
         super().__init__(budget, device, seed, team)
         self.config, self.settings = config, settings
-        self.resolution = resolution
+        self.resolution, self.drawn = resolution, resolution >> config.enlargements
         self.translator = device.place(Translator(config))
         self.encoder = device.place(StyleEncoder(config.style))
         self.discriminator = device.place(MultiScaleDiscriminator())
         self.average = copy.deepcopy(self.translator).requires_grad_(False)
         painters = [*self.translator.parameters(), *self.encoder.parameters()]
-        rate, betas = settings.learning_rate, (0.5, 0.999)
+        judges = self.discriminator.parameters()
         self.optimisers = {
-            "painters": torch.optim.Adam(painters, rate, betas),
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), rate, betas),
+            "painters": torch.optim.Adam(painters, settings.learning_rate, (0.5, 0.999)),
+            "discriminator": torch.optim.Adam(judges, settings.discriminator_rate, (0.0, 0.99)),
         }
         self.networks = {
             "translator": self.translator,
@@ -74,8 +99,13 @@ class StageTwo(Run):
             :, None
         ].float()
         # One stack, so that photograph, vessels and field always move together.
-        self.stacks = torch.cat([pairs.photos / 127.5 - 1, pairs.vessels / 255, fields], dim=1)
-        self.stacks = self.stacks.to(device.name)
+        stacks = torch.cat([pairs.photos / 127.5 - 1, pairs.vessels / 255, fields], dim=1)
+        stacks = stacks.to(device.name)
+        pooled = F.avg_pool2d(stacks, resolution // self.drawn)
+        self.stacks = {self.resolution: stacks, self.drawn: pooled}  # by the size they are shown at
+        self.growing = (
+            False  # whether what is drawn is known already, and only enlarging is learned
+        )
 
     def start_from(self, package: ModelPackage) -> None:
         """Take over the package's translator; the encoder and the discriminator begin anew.
@@ -86,80 +116,166 @@ class StageTwo(Run):
         take_over_translator((self.translator, self.average), package.translator())
         self.origin, self.package_style = Origin.of(package), package.style_statistics()
 
-    def batch(self, count: int, team: Team = ALONE) -> tuple[Tensor, Tensor, Tensor]:
-        """Moved pairs at the training resolution: photographs, vessels in {0, 1}, fields in {0, 1}.
+    def judge_as(self, checkpoint: Path) -> None:
+        states = networks_of(checkpoint)
+        take_over(self.encoder, states["encoder"])  # it sees every photograph at one size
+        known = take_over(self.discriminator, states["discriminator"])
+        self.growing = known and self.config.enlargements > 0
+
+    def phase(self) -> tuple[int, float]:
+        """The size that is learned at this point of the budget, and the share of its time that is
+        over."""
+        sizes = [self.drawn << i for i in range(self.growing, self.config.enlargements + 1)]
+        shares = [1.0 if size == self.drawn else ENLARGING for size in sizes]
+        place = self.budget.progress * sum(shares)
+        for size, share in zip(sizes, shares, strict=True):
+            if place < share or size == sizes[-1]:
+                return size, min(1.0, place / share)
+            place -= share
+        raise AssertionError("the last size always returns")
+
+    def batch(
+        self, count: int, team: Team = ALONE, size: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Moved pairs at a size (``drawn`` if None): photographs, vessels in {0, 1}, fields in {0, 1}.
 
         ``count`` are drawn; returned is this process's share of them.
         """
-        chosen = team.share(torch.randint(len(self.stacks), (count,), generator=self.random))
-        stacks = self.stacks[chosen.to(self.stacks.device)]
+        size = size or self.drawn
+        stacks = self.stacks[size]
+        chosen = team.share(torch.randint(len(stacks), (count,), generator=self.random))
+        stacks = stacks[chosen.to(stacks.device)]
         stacks[:, :3] += 1  # black is what lies beyond the edge: let it be zero in every channel
         affine = team.share(random_affine(count, PHOTOGRAPHIC, self.random))
-        stacks = move(stacks, affine, outside=0.0)
-        stacks = F.avg_pool2d(stacks, stacks.shape[-1] // self.resolution)
+        bend = team.share(random_bend(count, PHOTOGRAPHIC, self.random))
+        stacks = move(stacks, affine, outside=0.0, bend=bend)
+        stacks[:, :3] -= 1
+        return self._pairs_of(F.avg_pool2d(stacks, stacks.shape[-1] // size), team)
+
+    def _pairs_of(self, stacks: Tensor, team: Team) -> tuple[Tensor, Tensor, Tensor]:
+        """Photographs in changed light, vessels and fields of this process's share of stacks."""
         field = (stacks[:, 4:] > 0.5).float()
         vessels = (stacks[:, 3:4] > self.settings.threshold).float() * field
-        gamma, gain = random_light(count, self.random)
-        photos = change_light(stacks[:, :3] - 1, team.share(gamma), team.share(gain))
+        gamma, gain = random_light(len(stacks) * team.size, self.random)
+        photos = change_light(stacks[:, :3], team.share(gamma), team.share(gain))
         return (photos + 1) * field - 1, vessels, field
 
     def update(self) -> tuple[int, dict[str, float]]:
+        size, progress = self.phase()
         # Constant for the first half, then down to zero, as in pix2pixHD.
-        rate = self.settings.learning_rate * min(1.0, max(0.02, 2 * (1 - self.budget.progress)))
-        for name in self.optimisers:
-            self.set_learning_rate(name, rate)
+        fall = min(1.0, max(0.02, 2 * (1 - progress)))
+        if size > self.drawn:
+            return self._update_enlarger(size, ENLARGING_RATE * fall)
+        self.set_learning_rate("painters", self.settings.learning_rate * fall)
+        self.set_learning_rate("discriminator", self.settings.discriminator_rate * fall)
         count = self.settings.batch
         photos, vessels, field = self.batch(count, self.team)
-        weight = vessel_weight(vessels, self.settings.vessel_emphasis)
-        mean_weight = self.team.average(weight.mean())
         foreign = self.steps % self.settings.foreign_style_every == 0
+        code = self.team.share(torch.randn(count, self.config.style, generator=self.random))
+        noise = self.team.share(self._noise(count))
         with self.device.autocast():
             mean, log_variance = self.encoder(photos, field)
-            noise = torch.randn(count, self.config.style, generator=self.random)
-            noise = self.team.share(noise).to(mean.device)
-            style = noise if foreign else mean + noise * (log_variance / 2).exp()
-            fake = self.translator(vessels, field, style).float()
-        values = self._update_discriminator(photos, vessels, field, fake.detach())
+            code = code.to(mean.device)
+            style = code if foreign else mean + code * (log_variance / 2).exp()
+            fake = self.translator(vessels, field, style, noise).float()
+        real, drawn, labels, fields = self._window(photos, fake, vessels, field)
+        values = self._update_discriminator(real, labels, fields, drawn.detach())
         self.discriminator.requires_grad_(False)
         with self.device.autocast():
-            fake_features = self.discriminator(vessels, field, fake)
-            loss = adversarial = least_squares(fake_features, 1.0)
+            features = self.discriminator(labels, fields, drawn)
+            loss = values["translator loss"] = patch_generator_loss(features)
             if not foreign:
                 with torch.no_grad():
-                    real_features = self.discriminator(vessels, field, photos)
-                matching = feature_matching(fake_features, real_features)
-                difference = weighted_l1(fake, photos, weight, mean_weight)
-                divergence = kl_to_normal(mean, log_variance)
+                    real_features = self.discriminator(labels, fields, real)
+                matching = values["feature matching"] = feature_matching(features, real_features)
+                difference = values["photo difference"] = self._difference(
+                    fake, photos, vessels, max(1, self.drawn // self.settings.photo_cells)
+                )
+                divergence = values["style divergence"] = kl_to_normal(mean, log_variance)
                 loss = (
-                    adversarial
+                    loss
                     + self.settings.feature_weight * matching
                     + self.settings.photo_weight * difference
                     + self.settings.kl_weight * divergence
                 )
-                values |= {
-                    "feature matching": matching.item(),
-                    "photo difference": difference.item(),
-                    "style divergence": divergence.item(),
-                }
         self.optimisers["painters"].zero_grad(set_to_none=True)
         loss.backward()
         self.team.average_gradients(self.optimisers["painters"])
         self.optimisers["painters"].step()
         self.discriminator.requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
-        return count, {**values, "translator loss": adversarial.item()}
+        # All at once: each look at a number waits for a GPU to come to it.
+        numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
+        return count, dict(zip(values, numbers, strict=True))
+
+    def _update_enlarger(self, size: int, rate: float) -> tuple[int, dict[str, float]]:
+        """Teach the network that doubles photographs to this size; no other changes."""
+        enlarger = self.translator.enlargers[(size // self.drawn).bit_length() - 2]
+        count = PARTS * self.settings.batch
+        whole = self.stacks[self.resolution]
+        factor = whole.shape[-1] // size
+        parts = random_parts(whole, count, factor * PART, self.random)
+        stacks = F.avg_pool2d(self.team.share(parts), factor)
+        photos, vessels, _ = self._pairs_of(stacks, self.team)
+        small = F.avg_pool2d(photos, 2)
+        around = F.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)
+        # Drawn photographs are not all as sharp as halved ones.
+        unsharp = self.team.share(torch.rand(count, 1, 1, 1, generator=self.random)) / 2
+        small = small.lerp(around, unsharp.to(small))
+        with self.device.autocast():
+            enlarged = enlarger(small, vessels)
+        loss = self._difference(enlarged, photos, vessels, cell=1)
+        self.set_learning_rate("painters", rate)
+        self.optimisers["painters"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.team.average_gradients(self.optimisers["painters"])
+        self.optimisers["painters"].step()
+        average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
+        return count, {"enlarging difference": loss.item(), "size": size}
+
+    def _window(self, *planes: Tensor) -> Iterator[Tensor]:
+        """The same part of each for the discriminator, turned: to a patch all directions are one, and
+        eight times as much is hard to learn by heart."""
+        side = min(self.drawn, self.settings.window)
+        top, left = torch.randint(self.drawn - side + 1, (2,), generator=self.random).tolist()
+        turns = int(torch.randint(4, (), generator=self.random))
+        for each in planes:
+            part = each[:, :, top : top + side, left : left + side]
+            yield torch.rot90(part, turns, (2, 3)).contiguous(memory_format=torch.channels_last)
+
+    def _noise(self, count: int) -> Tensor:
+        """Planes for a batch, drawn where they are used: there are many numbers."""
+        seed = int(torch.randint(2**62, (), generator=self.random))
+        random = torch.Generator(self.device.name).manual_seed(seed)
+        shape = (count, self.config.noise, self.drawn, self.drawn)
+        return torch.randn(shape, generator=random, device=self.device.name)
+
+    def _difference(self, fake: Tensor, photos: Tensor, vessels: Tensor, cell: int) -> Tensor:
+        weight = vessel_weight(vessels, self.settings.vessel_emphasis)
+        return weighted_l1(fake, photos, weight, self.team.average(weight.mean()), cell)
 
     def _update_discriminator(
         self, photos: Tensor, vessels: Tensor, field: Tensor, fake: Tensor
-    ) -> dict[str, float]:
+    ) -> dict[str, Tensor]:
         with self.device.autocast():
-            real_loss = least_squares(self.discriminator(vessels, field, photos), 1.0)
-            fake_loss = least_squares(self.discriminator(vessels, field, fake), 0.0)
+            real_features = self.discriminator(vessels, field, photos)
+            fake_features = self.discriminator(vessels, field, fake)
+            loss = patch_discriminator_loss(real_features, fake_features)
         self.optimisers["discriminator"].zero_grad(set_to_none=True)
-        ((real_loss + fake_loss) / 2).backward()
+        loss.backward()
+        every = self.settings.r1_every
+        if self.settings.r1 and self.steps % every == 0:
+            # Second derivatives are taken in single precision.
+            shown = photos.clone().requires_grad_()
+            penalty = patch_r1_penalty(shown, self.discriminator(vessels, field, shown))
+            (penalty * (self.settings.r1 / 2 * every)).backward()
         self.team.average_gradients(self.optimisers["discriminator"])
         self.optimisers["discriminator"].step()
-        return {"discriminator loss": (real_loss + fake_loss).item() / 2}
+        told_apart = [
+            ((real[-1] > 0).float().mean() + (drawn[-1] < 0).float().mean()) / 2
+            for real, drawn in zip(real_features, fake_features, strict=True)
+        ]
+        return {"discriminator loss": loss, "patches told apart": torch.stack(told_apart).mean()}
 
     def style_statistics(self, batches: int = 64) -> tuple[Tensor, Tensor]:
         """Mean [S] and Cholesky factor [S, S] of the codes of 8 photographs a batch, moved anew.
@@ -188,13 +304,20 @@ class StageTwo(Run):
         self.random.manual_seed(1)
         mean, factor = self.style_statistics(batches=8)  # a sheet is often made, and only looked at
         with torch.inference_mode():
-            photos, vessels, field = self.batch(4)
+            photos, vessels, field = self.batch(4, size=self.resolution)
             own, _ = self.encoder(photos, field)
             drawn = [
                 (mean + torch.randn(4, len(mean), generator=self.random) @ factor.T).to(own.device)
                 for _ in range(3)
             ]
             rows = [vessels.expand(-1, 3, -1, -1) * 2 - 1, photos]
-            rows += [self.average(vessels, field, style) for style in [own, *drawn]]
+            noise = self._noise(4)
+            rows += [self.average(vessels, field, style, noise) for style in [own, *drawn]]
         self.random.set_state(state)
         return torch.stack(rows, dim=1).flatten(0, 1)
+
+    def extra_state(self) -> dict[str, Any]:
+        return {"growing": self.growing}
+
+    def restore_extra_state(self, state: dict[str, Any]) -> None:
+        self.growing = state.get("growing", False)

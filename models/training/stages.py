@@ -51,7 +51,9 @@ def make_stages(
     second = StageTwoSettings.choose(device.gpu, settings.get("photo"))
     one_budget, two_budget = Budget(minutes, images), Budget(minutes, images)
     one = StageOne(pairs, first.config(resolution), first, one_budget, device, seed, team)
-    two = StageTwo(pairs, resolution, second.config(), second, two_budget, device, seed, team)
+    two = StageTwo(
+        pairs, resolution, second.config(resolution), second, two_budget, device, seed, team
+    )
     if package:
         one.start_from(package)
         two.start_from(package)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from models.package import ModelPackage
@@ -59,15 +60,25 @@ def take_over_vessel(generator: VesselGenerator, package: VesselGenerator, up_to
 
 
 def take_over_translator(translators: Sequence[Translator], package: Translator) -> None:
-    """Copy every weight; the translator works at any resolution.
+    """Copy every weight that both have.
+
+    What only the run has begins anew: planes of noise without a say, enlargers as if untaught.
 
     Raises:
         TransferError: if the networks are of another shape.
     """
+    theirs, weights = package.config, package.state_dict()
     for translator in translators:
-        if translator.config != package.config:
+        ours = translator.config
+        alike = replace(theirs, noise=ours.noise, enlargements=ours.enlargements)
+        if alike != ours or ours.noise < theirs.noise:
             raise TransferError(
-                f"the package's translator is {package.config}, this run's {translator.config}: set "
-                "photo.width, photo.blocks and photo.style as the package has them"
+                f"the package's translator is {theirs}, this run's {ours}: set photo.width, "
+                "photo.blocks, photo.style and photo.noise as the package has them"
             )
-        translator.load_state_dict(package.state_dict())
+        with torch.no_grad():
+            for name, parameter in translator.named_parameters():
+                if name in weights:
+                    # A layer that is told noise has more inputs than one that is not.
+                    parameter.zero_()
+                    parameter[tuple(slice(side) for side in weights[name].shape)] = weights[name]

@@ -1,5 +1,6 @@
 """Augmentation and losses."""
 
+import pytest
 import torch
 
 from models.augment import (
@@ -13,10 +14,12 @@ from models.augment import (
     random_affine_for_some,
     random_bend,
     random_light,
+    random_parts,
 )
 from models.losses import (
     feature_matching,
     kl_to_normal,
+    patch_r1_penalty,
     r1_penalty,
     spread_loss,
     vessel_weight,
@@ -149,3 +152,28 @@ def test_divergence_is_zero_at_the_standard_normal_only():
     zero = torch.zeros(2, 3)
     assert kl_to_normal(zero, zero) == 0
     assert kl_to_normal(zero + 1, zero) == 1.5
+
+
+def test_the_patch_penalty_is_a_patchs_squared_gradient_norm():
+    photos = torch.rand(2, 3, 8, 8).requires_grad_()
+    # Scores of patches of one pixel each, three times its value: a gradient of 3 in one colour.
+    scores = 3 * photos[:, :1]
+    assert patch_r1_penalty(photos, [[scores]]).item() == pytest.approx(9.0, rel=1e-5)
+    assert patch_r1_penalty(photos, [[scores[:, :, ::2]]]).item() == pytest.approx(9.0, rel=1e-5)
+
+
+def test_what_is_finer_than_a_cell_is_no_difference():
+    real = torch.zeros(1, 3, 8, 8)
+    fake, weight = real.clone(), torch.ones(1, 1, 8, 8)
+    fake[..., ::2], fake[..., 1::2] = 1.0, -1.0
+    assert weighted_l1(fake, real, weight, weight.mean()) == 1.0
+    assert weighted_l1(fake, real, weight, weight.mean(), cell=2) == 0.0
+
+
+def test_parts_are_cut_where_the_pictures_are_and_turned_exactly():
+    pictures = torch.rand(3, 1, 16, 16)
+    parts = random_parts(pictures, 8, 16, torch.Generator().manual_seed(0))
+    views = [torch.rot90(p, k, (1, 2)) for p in pictures for k in range(4)]
+    views += [view.flip(-1) for view in views]
+    assert all(any(torch.equal(part, view) for view in views) for part in parts)
+    assert random_parts(pictures, 8, 6, torch.Generator().manual_seed(0)).shape == (8, 1, 6, 6)

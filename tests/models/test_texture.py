@@ -94,7 +94,8 @@ def test_a_package_keeps_it(tmp_path, texture: Texture) -> None:
     write_package(folder, plain.manifest, *networks, plain.sampling, small)
     textured = load_package(folder)
     kept = textured.texture()
-    assert kept is not None and torch.equal(kept.covariances, small.covariances)
+    assert kept is not None
+    assert torch.allclose(kept.covariances, small.covariances, rtol=5e-3, atol=0)
     sampler = PairSampler(textured, "cpu")
     together, alone = sampler.sample([1, 2, 3])[1], sampler.sample([2])[0]
     assert np.array_equal(together.image, alone.image)

@@ -10,12 +10,21 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from models.devices import Device
 from models.package import load_package
 from models.sampling import PairSampler, pair_seed
+from models.training.budget import Budget
 from models.training.command import main
 from models.training.journal import Journal
 from models.training.loop import train
+from models.training.settings import StageOneSettings, StageTwoSettings
+from models.training.stage_one import StageOne
+from models.training.stage_two import StageTwo
+from models.translator import TranslatorConfig
+from models.vessel_gan import VesselConfig
 from tests.models.runs import stage_one, stage_two, weights
+
+CPU = Device.choose("cpu")
 
 
 def test_it_grows_through_every_resolution_and_ends_faded_in(pairs):
@@ -40,6 +49,34 @@ def test_stage_two_learns_where_the_vessels_are(pairs):
         drawn = run.average(vessels, field, style)[:, 1:2]
     background = field.bool() & ~vessels.bool()
     assert drawn[vessels.bool()].mean() < drawn[background].mean() - 0.02
+
+
+def test_both_stages_learn_to_enlarge_what_they_draw(large_pairs):
+    """Above the drawn size only the enlargers change, and they come nearer to the real pictures."""
+    one = StageOne(
+        large_pairs,
+        VesselConfig((8,) * 5, latent=8, enlargements=1),
+        StageOneSettings(batch=16),
+        Budget(images=10_000),
+        CPU,
+    )
+    one.budget.images_spent = 9_500
+    two = StageTwo(
+        large_pairs,
+        128,
+        TranslatorConfig((4, 8), blocks=1, style=4, enlargements=1),
+        StageTwoSettings(),
+        Budget(images=10_000),
+        CPU,
+    )
+    two.budget.images_spent = 9_000
+    for run, size, loss in ((one, 128, "enlarging loss"), (two, 128, "enlarging difference")):
+        before = weights(run)
+        losses = [run.step()[loss] for _ in range(24)]
+        assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
+        changed = {k for k, v in weights(run).items() if not torch.equal(v, before[k])}
+        assert changed and all(".enlargers.0." in key for key in changed)
+        assert run.samples().shape[-1] == size
 
 
 def test_samples_leave_the_run_as_it_was(pairs):

@@ -1,5 +1,7 @@
 """Runs that start from a model package: its weights, where both have them, and a note of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,8 +11,9 @@ from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError
 from models.training.command import main
 from models.training.loop import checkpoint_path, train
-from models.training.settings import StageOneSettings
+from models.training.settings import StageOneSettings, StageTwoSettings
 from models.training.stage_one import StageOne
+from models.training.stage_two import StageTwo
 from models.training.stages import make_stages
 from models.training.transfer import TransferError
 from models.vessel_gan import VesselConfig
@@ -129,3 +132,45 @@ def test_the_command_starts_from_a_package_and_says_so_in_its_own(
     assert "started from first-64@1.2.0" in (tmp_path / "second-64" / "CARD.md").read_text()
     with pytest.raises(SystemExit, match=r"set photo\.width"):
         main([*command, "--set", "photo.blocks=2"])
+
+
+def test_new_noise_has_no_say_before_it_is_learned(pairs, package):
+    config = replace(package.translator_config, noise=2)
+    run = StageTwo(pairs, 64, config, StageTwoSettings(), Budget(images=8), CPU)
+    run.start_from(package)
+    _, vessels, field = run.batch(2)
+    style = torch.randn(2, 4)
+    with torch.inference_mode():
+        ours = run.average(vessels, field, style, torch.randn(2, 2, 64, 64))
+        assert torch.allclose(ours, package.translator()(vessels, field, style), atol=1e-5)
+
+
+def test_the_run_of_a_package_gives_its_judges_and_only_enlarging_is_left(
+    large_pairs, package, tmp_path
+):
+    """A 128 px run from a 64 px package and the run that it was made of."""
+    earlier = from_package(large_pairs, package, (8,) * 5)
+    earlier.step()
+    earlier.save(checkpoint_path(tmp_path, "vessel"))
+    config = VesselConfig((8,) * 5, latent=8, enlargements=1)
+    run = StageOne(large_pairs, config, StageOneSettings(), Budget(images=64), CPU)
+    run.start_from(package)
+    run.judge_as(checkpoint_path(tmp_path, "vessel"))
+    assert equal(earlier.discriminator.state_dict(), run.discriminator.state_dict())
+    assert run.schedule()[0] == 128 and not run.complete
+    with pytest.raises(CheckpointError, match=r"none\.safetensors: cannot be gone on from"):
+        run.judge_as(checkpoint_path(tmp_path, "none"))
+
+    shape, settings = package.translator_config, StageTwoSettings()
+    first = StageTwo(large_pairs, 64, shape, settings, Budget(images=8), CPU)
+    first.step()
+    first.save(checkpoint_path(tmp_path, "photo"))
+    larger = replace(shape, enlargements=1)
+    second = StageTwo(large_pairs, 128, larger, settings, Budget(images=64), CPU)
+    second.start_from(package)
+    assert second.phase()[0] == 64
+    second.judge_as(checkpoint_path(tmp_path, "photo"))
+    assert second.phase()[0] == 128
+    assert equal(first.encoder.state_dict(), second.encoder.state_dict())
+    (tmp_path / "second").mkdir()
+    assert train(second, tmp_path / "second")

@@ -9,6 +9,7 @@ from models.translator import (
     Translator,
     TranslatorConfig,
     _halve,
+    fine_detail,
     guide,
 )
 
@@ -70,14 +71,54 @@ def test_gradient_reaches_every_weight(translator):
 def test_a_thin_vessel_survives_every_halving():
     vessels = torch.zeros(1, 1, 64, 64)
     vessels[:, :, 31] = 1
-    guides = guide(vessels, torch.ones_like(vessels))
+    noise = torch.randn(1, 2, 64, 64, generator=torch.Generator().manual_seed(0))
+    guides = guide(vessels, torch.ones_like(vessels), noise)
     for _ in range(4):
         guides = _halve(guides)
-    assert guides.shape == (1, 5, 4, 4)
+    assert guides.shape == (1, 7, 4, 4)
     assert guides[0, 1].max(dim=0).values.eq(1).all()  # the strongest pixel, not the mean
+    assert 0.7 < guides[0, 5:].std() < 1.3  # noise stays noise, not a sixteenth of it
 
 
 def test_sides_must_fit_the_halvings(translator):
     vessels = torch.zeros(1, 1, 30, 32)
     with pytest.raises(ValueError, match="multiples of 4"):
         translator(vessels, vessels, torch.zeros(1, 3))
+
+
+def test_noise_makes_another_photograph_of_the_same_map_and_style():
+    torch.manual_seed(0)
+    translator = Translator(TranslatorConfig((4, 6, 8), blocks=1, style=3, noise=2))
+    vessels, field, style = order()
+    first, second = (translator(vessels, field, style, torch.randn(2, 2, 32, 32)) for _ in "ab")
+    assert not torch.allclose(first, second, atol=1e-3)
+    with pytest.raises(ValueError, match="0 planes of noise, expected 2"):
+        translator(vessels, field, style)
+
+
+def test_enlarged_photographs_are_those_drawn_and_black_outside_the_larger_field():
+    torch.manual_seed(0)
+    translator = Translator(TranslatorConfig((4, 6, 8), blocks=1, style=3, enlargements=2))
+    vessels, field, style = order(side=64)
+    photo = translator(vessels, field, style)
+    assert photo.shape == (2, 3, 64, 64)
+    assert (photo[(field == 0).expand_as(photo)] == -1).all()
+    small = (torch.nn.functional.avg_pool2d(vessels, 4) > 0.35).float()
+    drawn = translator.drawn(small, torch.nn.functional.max_pool2d(field, 4), style)
+    assert drawn.shape == (2, 3, 16, 16)
+    shrunk, inside = (
+        torch.nn.functional.avg_pool2d(photo, 4)[:, :, 2:-2, 2:-2],
+        drawn[:, :, 2:-2, 2:-2],
+    )
+    assert (shrunk - inside).abs().mean() < 0.5 * (inside - inside.mean()).abs().mean() + 0.1
+    with pytest.raises(ValueError, match="multiples of 16"):
+        translator(vessels[..., :24], field[..., :24], style)
+
+
+def test_fine_detail_is_blind_to_light_and_to_the_rim():
+    photo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    field = torch.zeros(1, 1, 64, 64)
+    field[:, :, 8:-8, 8:-8] = 1
+    detail = fine_detail(photo * field, field)
+    assert torch.allclose(detail, fine_detail((photo + 0.3) * field, field), atol=1e-4)
+    assert detail[:, :, :12].abs().max() == 0 and detail[:, :, 20:-20, 20:-20].std() > 1

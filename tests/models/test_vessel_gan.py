@@ -96,3 +96,13 @@ def test_unknown_resolution_is_named(generator):
         generator(torch.randn(1, 5), 12)
     with pytest.raises(ValueError, match="resolution 100"):
         VesselConfig.for_resolution(100)
+
+
+def test_above_the_largest_level_maps_are_enlarged():
+    torch.manual_seed(0)
+    generator = VesselGenerator(VesselConfig((8, 8, 6, 4), latent=5, enlargements=2))
+    assert generator.config.resolutions == (4, 8, 16, 32, 64, 128)
+    z = torch.randn(2, 5)
+    drawn, enlarged = generator(z, 32), generator(z)
+    assert enlarged.shape == (2, 1, 128, 128) and enlarged.abs().max() <= 1
+    assert torch.equal(enlarged, generator.enlargers[1](generator.enlargers[0](drawn)))
