@@ -63,8 +63,17 @@ def vessel_contrast(photo: NDArray[np.uint8], label: Label, field: Label) -> flo
     return float(green[rim].mean() - green[label].mean()) if label.any() and rim.any() else 0.0
 
 
-def shifted_contrast(photo: NDArray[np.uint8], label: Label, field: Label, shift: int = 4) -> float:
-    """Mean contrast after the label is shifted by ``shift`` pixels each way: what chance would give."""
+def aside(side: int) -> int:
+    """Pixels that a label of a picture of ``side`` pixels is moved by to lie beside its vessels.
+
+    By less than a vessel's width it would still lie on them.
+    """
+    return max(4, round(side / 64))
+
+
+def shifted_contrast(photo: NDArray[np.uint8], label: Label, field: Label) -> float:
+    """Mean contrast after the label is moved aside each way: what chance would give."""
+    shift = aside(len(photo))
     moved = [
         np.roll(label, (dy, dx), (0, 1)) & field for dy in (-shift, shift) for dx in (-shift, shift)
     ]

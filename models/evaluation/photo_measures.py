@@ -11,9 +11,6 @@ from models.metrics import EIGHT, Label, shifted_contrast, vessel_contrast
 # Of the side: the rim of the field of view, which is left out where neighbours are looked at.
 RIM = 0.03
 NEIGHBOURHOOD = 0.03  # side of the window of local contrast
-# Of the side: how far the label is moved aside, at least 4 pixels. By less than a vessel's width it would
-# still lie on the vessels.
-ASIDE = 1 / 64
 # Of the highest frequency: where the spectrum of a photograph falls off evenly.
 BAND = (0.08, 0.6)
 
@@ -48,7 +45,7 @@ def photo_measures(photo: NDArray[np.uint8], label: Label, field: Label) -> dict
         "sharpness": float(steps[inner].mean()),
         "spectrum_slope": spectrum_slope(green, field),
         "vessel_contrast": vessel_contrast(photo, label, field),
-        "shifted_contrast": shifted_contrast(photo, label, field, max(4, round(ASIDE * side))),
+        "shifted_contrast": shifted_contrast(photo, label, field),
     }
 
 

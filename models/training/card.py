@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models.metrics import aside
 from models.package import Eye, SamplingConfig
 
 MEASURES = {
@@ -17,10 +18,12 @@ MEASURES = {
 }
 
 
-def write_card(path: Path, facts: Mapping[str, Any], sampling: SamplingConfig) -> None:
+def write_card(
+    path: Path, facts: Mapping[str, Any], sampling: SamplingConfig, drawn: int, side: int
+) -> None:
     """Write the card of a package's facts (see :func:`models.package.write_package`).
 
-    ``sampling`` says how its pairs are drawn.
+    ``sampling`` says how its pairs are drawn: at ``drawn`` pixels a side, enlarged to ``side``.
     """
     data, metrics, training = facts["training_data"], facts["metrics"], facts["training"]
     rows = [
@@ -48,7 +51,7 @@ a style code); the method is that of Andreini et al., arXiv 1907.12296.
 Files: {", ".join(data["images"])}.
 
 Training: {budget}.
-
+{_enlarged(drawn, side)}
 A drawn vessel that breaks off is joined to the next piece where that lies ahead of it, up to
 {sampling.longest_bridge:g} pixels away. Photographs get random texture with the covariance, between pixels and
 colours, of what one of the training photographs, drawn by lot, has more of than renderings have, and a
@@ -69,8 +72,8 @@ generated {_of(nearest["generated"])}, real maps among the other real ones
 Where that is well above the real ones' figure, stage one repeats itself.
 
 Contrast of the label's vessels to their rim in the green channel, grey levels of 255: {_of(contrast["on_label"])};
-with the label shifted by 4 pixels {_of(contrast["label_shifted"])}. Vessels are darker than their rim by
-more than 2 levels in {metrics["share_with_dark_vessels"]:.0%} of the pairs.
+with the label shifted by {aside(side)} pixels {_of(contrast["label_shifted"])}. Vessels are darker than their
+rim by more than 2 levels in {metrics["share_with_dark_vessels"]:.0%} of the pairs.
 {_about(sampling.eye)}
 ## Use and limits
 
@@ -88,6 +91,16 @@ def _about(eye: Eye | None) -> str:
     return (
         f"\nMaps are drawn as {eye} eyes; half of them, or those an order asks for, are mirrored to "
         f"{other} ones.\n"
+    )
+
+
+def _enlarged(drawn: int, side: int) -> str:
+    if drawn == side:
+        return ""
+    return (
+        f"\nMaps and photographs are drawn at {drawn} px and enlarged to {side} px by networks that have "
+        "learned from the real pairs what the smaller ones leave open: the edges of vessels and fine "
+        "detail.\n"
     )
 
 

@@ -91,6 +91,7 @@ class StageOne(Run):
             "discriminator": self.discriminator,
             "average": self.average,
         }
+        self.reached = self.first_resolution  # the largest that has come from a package
         self.growing = False  # whether the first resolution fades in, as the later ones do
         self.collapsed_images = 0  # since drawings last varied enough
         self.strength = AdaptiveStrength(
@@ -121,6 +122,9 @@ class StageOne(Run):
             TransferError: if the networks have nothing in common.
         """
         self.first_resolution = shared_resolution(self.config, package.vessel_config)
+        self.reached = self.first_resolution
+        if self.reached == self.config.drawn == package.vessel_config.drawn:
+            self.reached = min(package.resolution, self.config.resolution)
         weights = package.vessel_generator()
         for network in (self.generator, self.average):
             take_over_vessel(network, weights, self.first_resolution)
@@ -128,8 +132,10 @@ class StageOne(Run):
 
     def judge_as(self, checkpoint: Path) -> None:
         known = take_over(self.discriminator, networks_of(checkpoint)["discriminator"])
-        if known and self.first_resolution < self.config.resolution:
-            self.first_resolution *= 2  # what was reached is judged already: the next size grows in
+        if known and self.reached < self.config.resolution:
+            self.first_resolution = (
+                2 * self.reached
+            )  # that is judged already: the next size grows in
             self.growing = True
 
     def schedule(self) -> tuple[int, float]:
@@ -226,8 +232,7 @@ class StageOne(Run):
 
     @property
     def complete(self) -> bool:
-        grown = self.first_resolution == self.config.resolution and not self.growing
-        return super().complete and grown
+        return super().complete and self.reached == self.config.resolution
 
     @property
     def sound(self) -> bool:

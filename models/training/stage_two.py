@@ -93,6 +93,7 @@ class StageTwo(Run):
             "discriminator": self.discriminator,
             "average": self.average,
         }
+        self.reached = 0  # the largest size that has come from a package
         self.package_style: tuple[Tensor, Tensor] | None = None
         size = pairs.photos.shape[-1]
         fields = torch.stack([torch.from_numpy(f.draw(size)) for f in pairs.fields])[
@@ -103,9 +104,7 @@ class StageTwo(Run):
         stacks = stacks.to(device.name)
         pooled = F.avg_pool2d(stacks, resolution // self.drawn)
         self.stacks = {self.resolution: stacks, self.drawn: pooled}  # by the size they are shown at
-        self.growing = (
-            False  # whether what is drawn is known already, and only enlarging is learned
-        )
+        self.first_size = self.drawn  # smaller ones are known already
 
     def start_from(self, package: ModelPackage) -> None:
         """Take over the package's translator; the encoder and the discriminator begin anew.
@@ -114,18 +113,25 @@ class StageTwo(Run):
             TransferError: if the translator is of another shape.
         """
         take_over_translator((self.translator, self.average), package.translator())
+        self.reached = self.drawn << package.translator_config.enlargements
         self.origin, self.package_style = Origin.of(package), package.style_statistics()
 
     def judge_as(self, checkpoint: Path) -> None:
         states = networks_of(checkpoint)
         take_over(self.encoder, states["encoder"])  # it sees every photograph at one size
         known = take_over(self.discriminator, states["discriminator"])
-        self.growing = known and self.config.enlargements > 0
+        if known and self.reached < self.resolution:
+            self.first_size = 2 * self.reached
+
+    @property
+    def complete(self) -> bool:
+        return super().complete and self.reached == self.resolution
 
     def phase(self) -> tuple[int, float]:
         """The size that is learned at this point of the budget, and the share of its time that is
         over."""
-        sizes = [self.drawn << i for i in range(self.growing, self.config.enlargements + 1)]
+        sizes = [self.drawn << i for i in range(self.config.enlargements + 1)]
+        sizes = [size for size in sizes if size >= self.first_size]
         shares = [1.0 if size == self.drawn else ENLARGING for size in sizes]
         place = self.budget.progress * sum(shares)
         for size, share in zip(sizes, shares, strict=True):
@@ -317,7 +323,7 @@ class StageTwo(Run):
         return torch.stack(rows, dim=1).flatten(0, 1)
 
     def extra_state(self) -> dict[str, Any]:
-        return {"growing": self.growing}
+        return {"first_size": self.first_size}
 
     def restore_extra_state(self, state: dict[str, Any]) -> None:
-        self.growing = state.get("growing", False)
+        self.first_size = state.get("first_size", self.drawn)

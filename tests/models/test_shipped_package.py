@@ -70,3 +70,18 @@ def test_card_and_manifest_agree(package):
     assert package.sampling.eye == "right"
     assert len(package.manifest["training_data"]["images"]) == 20
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 40 * 2**20
+
+
+@pytest.mark.parametrize("name", ["chase-512", "chase-1024"])
+def test_larger_packages_draw_the_same_pairs_enlarged(name, drawn):
+    """Seed for seed: the vessels and the light of ``chase-256``, and vessels dark on their label."""
+    larger = load_package(SHIPPED.with_name(name))
+    [pair] = PairSampler(larger, "cpu").sample([drawn[0].seed])
+    factor = larger.resolution // 256
+    shares = (pair.label > 0).reshape(256, factor, 256, factor).mean(axis=(1, 3))
+    assert overlap(shares > 0.35, drawn[0].label > 0) > 0.9
+    shrunk = pair.image.reshape(256, factor, 256, factor, 3).mean(axis=(1, 3))
+    assert np.abs(shrunk - drawn[0].image).mean() < 12
+    label, field = pair.label > 0, pair.mask > 0
+    shown = vessel_contrast(pair.image, label, field)
+    assert shown > 2 and shifted_contrast(pair.image, label, field) < shown - 4
