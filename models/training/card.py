@@ -66,7 +66,7 @@ standard deviation.
 |---|---|---|
 {chr(10).join(rows)}
 
-Nearest training map (F1 of vessel pixels within 2 pixels, mirror images counted; 1 would be a copy):
+Nearest training map (F1 of vessel pixels within 2 pixels, at 256 px, mirror images counted; 1 would be a copy):
 generated {_of(nearest["generated"])}, real maps among the other real ones
 {_of(nearest["real_among_themselves"])}. Generated maps among the other generated ones: {_of(variety)}.
 Where that is well above the real ones' figure, stage one repeats itself.
