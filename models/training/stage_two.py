@@ -42,9 +42,12 @@ from models.training.transfer import Origin, take_over_translator
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 SMALLEST = 64  # below this there are no vessels to see
-# Learning to enlarge: for each doubling a share of what drawing gets of the budget, at a rate of its
-# own, from parts of so many pixels a side, so many for each pair of a batch.
-ENLARGING, ENLARGING_RATE, PART, PARTS = 0.15, 1e-3, 128, 4
+ENLARGING = 0.15  # of the time that drawing gets, for each doubling
+ENLARGING_RATE = 1e-3  # of Adam
+PART, PARTS = (
+    128,
+    4,
+)  # pixels a side that enlarging is learned from, and how many for a pair of a batch
 
 
 class StageTwo(Run):
