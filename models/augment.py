@@ -141,6 +141,13 @@ def random_parts(pictures: Tensor, count: int, side: int, generator: torch.Gener
     return torch.stack(parts)
 
 
+def soften(pictures: Tensor, share: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] made less sharp: the ``share`` [B, 1, 1, 1] of each pixel becomes the mean
+    of 3 x 3."""
+    around = F.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
+    return pictures.lerp(around, share)
+
+
 def enlarging_flaws(maps: Tensor, generator: torch.Generator) -> Tensor:
     """Soft maps [B, 1, H, W] as a generator draws them: some less sharp than real ones, grainy, with
     holes of two pixels. Who learns to enlarge from these makes good what can be made good."""
@@ -150,8 +157,7 @@ def enlarging_flaws(maps: Tensor, generator: torch.Generator) -> Tensor:
         return torch.rand(count, 1, *shape, generator=generator).to(maps.device)
 
     grain = torch.randn(maps.shape, generator=generator).to(maps)
-    around = F.avg_pool2d(maps, 3, stride=1, padding=1, count_include_pad=False)
-    flawed = maps.lerp(around, 0.6 * uniform(1, 1)) + 0.15 * uniform(1, 1) * grain
+    flawed = soften(maps, 0.6 * uniform(1, 1)) + 0.15 * uniform(1, 1) * grain
     holes = F.interpolate((uniform(h // 2, w // 2) < 0.005).float(), size=(h, w))
     return torch.where(holes > 0, -1.0, flawed)
 

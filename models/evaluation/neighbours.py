@@ -20,6 +20,7 @@ from torch import Tensor
 
 from models.evaluation.pair_arrays import PairArrays
 from models.metrics import overlap
+from models.translator import VESSEL_FROM
 
 COARSE = 64
 CLOSE_UP = 256  # at most: overlap tolerates two pixels, which should mean the same of every model
@@ -86,7 +87,7 @@ def map_views(pairs: PairArrays) -> Views:
     """The vessel maps, blurred a little."""
     size = min(CLOSE_UP, pairs.size)
     shares = np.stack([_pooled(label, size) for label in pairs.labels])
-    labels = shares > 0.35
+    labels = shares > VESSEL_FROM
     sigma = BLUR * size / COARSE / 2
     planes = np.stack([ndimage.gaussian_filter(share, sigma) for share in shares])
     return Views(torch.from_numpy(planes), _centres(pairs.fields), labels)

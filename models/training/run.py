@@ -97,6 +97,13 @@ class Run(ABC):
     def restore_extra_state(self, state: dict[str, Any]) -> None:  # noqa: B027
         """Take back what :meth:`extra_state` gave."""
 
+    def descend(self, optimiser: str, loss: Tensor) -> None:
+        """One step of an optimiser along the gradient of a loss, mean over the processes."""
+        self.optimisers[optimiser].zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(self.optimisers[optimiser])
+        self.optimisers[optimiser].step()
+
     def set_learning_rate(self, optimiser: str, rate: float) -> None:
         self.optimisers[optimiser].param_groups[0]["lr"] = rate
 

@@ -133,9 +133,8 @@ class StageOne(Run):
     def judge_as(self, checkpoint: Path) -> None:
         known = take_over(self.discriminator, networks_of(checkpoint)["discriminator"])
         if known and self.reached < self.config.resolution:
-            self.first_resolution = (
-                2 * self.reached
-            )  # that is judged already: the next size grows in
+            # What was reached is judged already: the next size grows in.
+            self.first_resolution = 2 * self.reached
             self.growing = True
 
     def schedule(self) -> tuple[int, float]:
@@ -214,7 +213,8 @@ class StageOne(Run):
 
     def _update_enlarger(self, resolution: int) -> tuple[int, dict[str, float]]:
         """Teach the network that doubles maps to this resolution; no other changes."""
-        enlarger = self.generator.enlargers[(resolution // self.config.drawn).bit_length() - 2]
+        which = (resolution // self.config.drawn).bit_length() - 2
+        enlarger, average = self.generator.enlargers[which], self.average.enlargers[which]
         assert isinstance(enlarger, Enlarger)
         count = self.settings.batch
         parts = random_parts(self.maps[resolution], count, 2 * PART, self.random)
@@ -223,11 +223,8 @@ class StageOne(Run):
         small = enlarging_flaws(F.avg_pool2d(maps, 2), self.random)
         with self.device.autocast():
             loss = enlarging_loss(enlarger.half_log_odds(small), maps)
-        self.optimisers["generator"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.team.average_gradients(self.optimisers["generator"])
-        self.optimisers["generator"].step()
-        average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
+        self.descend("generator", loss)
+        average_into(average, enlarger, 0.5 ** (count / self.settings.average_images))
         return count, {"enlarging loss": loss.item(), "resolution": resolution}
 
     @property
@@ -273,11 +270,8 @@ class StageOne(Run):
         with self.device.autocast():
             loss = generator_loss(self._score(fake, fade))
         lacking = spread_loss(self.team.gather(fake), self.team.gather(real))
-        self.optimisers["generator"].zero_grad(set_to_none=True)
         # Each process has the whole spread loss, but only its own samples' part of the gradient.
-        (loss + self.settings.spread * self.team.size * lacking).backward()
-        self.team.average_gradients(self.optimisers["generator"])
-        self.optimisers["generator"].step()
+        self.descend("generator", loss + self.settings.spread * self.team.size * lacking)
         self.discriminator.requires_grad_(True)
         return {"generator loss": loss.item(), "spread lacking": lacking.item()}
 

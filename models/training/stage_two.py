@@ -19,6 +19,7 @@ from models.augment import (
     random_bend,
     random_light,
     random_parts,
+    soften,
 )
 from models.devices import Device
 from models.losses import (
@@ -186,7 +187,7 @@ class StageTwo(Run):
             mean, log_variance = self.encoder(photos, field)
             code = code.to(mean.device)
             style = code if foreign else mean + code * (log_variance / 2).exp()
-            fake = self.translator(vessels, field, style, noise).float()
+            fake = self.translator.drawn(vessels, field, style, noise).float()
         real, drawn, labels, fields = self._window(photos, fake, vessels, field)
         values = self._update_discriminator(real, labels, fields, drawn.detach())
         self.discriminator.requires_grad_(False)
@@ -207,10 +208,7 @@ class StageTwo(Run):
                     + self.settings.photo_weight * difference
                     + self.settings.kl_weight * divergence
                 )
-        self.optimisers["painters"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.team.average_gradients(self.optimisers["painters"])
-        self.optimisers["painters"].step()
+        self.descend("painters", loss)
         self.discriminator.requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
         # All at once: each look at a number waits for a GPU to come to it.
@@ -219,7 +217,8 @@ class StageTwo(Run):
 
     def _update_enlarger(self, size: int, rate: float) -> tuple[int, dict[str, float]]:
         """Teach the network that doubles photographs to this size; no other changes."""
-        enlarger = self.translator.enlargers[(size // self.drawn).bit_length() - 2]
+        which = (size // self.drawn).bit_length() - 2
+        enlarger, average = self.translator.enlargers[which], self.average.enlargers[which]
         count = PARTS * self.settings.batch
         whole = self.stacks[self.resolution]
         factor = whole.shape[-1] // size
@@ -227,19 +226,15 @@ class StageTwo(Run):
         stacks = F.avg_pool2d(self.team.share(parts), factor)
         photos, vessels, _ = self._pairs_of(stacks, self.team)
         small = F.avg_pool2d(photos, 2)
-        around = F.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)
         # Drawn photographs are not all as sharp as halved ones.
         unsharp = self.team.share(torch.rand(count, 1, 1, 1, generator=self.random)) / 2
-        small = small.lerp(around, unsharp.to(small))
+        small = soften(small, unsharp.to(small))
         with self.device.autocast():
             enlarged = enlarger(small, vessels)
         loss = self._difference(enlarged, photos, vessels, cell=1)
         self.set_learning_rate("painters", rate)
-        self.optimisers["painters"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.team.average_gradients(self.optimisers["painters"])
-        self.optimisers["painters"].step()
-        average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
+        self.descend("painters", loss)
+        average_into(average, enlarger, 0.5 ** (count / self.settings.average_images))
         return count, {"enlarging difference": loss.item(), "size": size}
 
     def _window(self, *planes: Tensor) -> Iterator[Tensor]:

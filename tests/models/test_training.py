@@ -60,6 +60,7 @@ def test_both_stages_learn_to_enlarge_what_they_draw(large_pairs):
         Budget(images=10_000),
         CPU,
     )
+    one.step()
     one.budget.images_spent = 9_500
     two = StageTwo(
         large_pairs,
@@ -69,6 +70,7 @@ def test_both_stages_learn_to_enlarge_what_they_draw(large_pairs):
         Budget(images=10_000),
         CPU,
     )
+    two.step()  # at the drawn size, which comes first
     two.budget.images_spent = 9_000
     for run, size, loss in ((one, 128, "enlarging loss"), (two, 128, "enlarging difference")):
         before = weights(run)
