@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -44,13 +44,16 @@ NO_WISH = Wish()
 class VesselMap:
     """Stage one's half of a pair, and all that stage two needs to photograph it.
 
-    label and field: vessels and field of view, uint8 [H, W], 0 or 1. style: code [S].
+    label and field: vessels and field of view, uint8 [H, W], 0 or 1. style: code [S]. shares: how much
+    of each pixel is vessel, [H, W], 0 to 1, above VESSEL_FROM on the label alone: a photograph shows
+    vessels thinner than a pixel fainter than others, and edges that lie within one.
     """
 
     seed: int
     label: NDArray[np.uint8]
     field: NDArray[np.uint8]
     style: Tensor
+    shares: NDArray[np.float32]
 
     @property
     def vessel_share(self) -> float:
@@ -139,9 +142,7 @@ class PairSampler:
             share = share[:, ::-1] if noise.mirrored else share
             label = (share > self.package.sampling.threshold) & field
             label = _connected(label, self.package.sampling)
-            maps.append(
-                VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), noise.style)
-            )
+            maps.append(_map(seed, label, field, noise.style, share))
         return maps
 
     def place_map(
@@ -158,7 +159,8 @@ class PairSampler:
         package's mean radius, cut as the package's are, or larger if vessels lie farther out. What lies
         outside is cut off.
         """
-        vessels = self._fit(label) > VESSEL_FROM
+        shares = self._fit(label)
+        vessels = shares > VESSEL_FROM
         if field is None:
             y, x = (places + 0.5 - self.resolution / 2 for places in np.nonzero(vessels))
             farthest = np.hypot(x, y).max(initial=0) / self.resolution
@@ -170,7 +172,7 @@ class PairSampler:
         else:
             inside = self._fit(field) > 0.5
         style = self._noise(seed, wish).style
-        return VesselMap(seed, (vessels & inside).astype(np.uint8), inside.astype(np.uint8), style)
+        return _map(seed, vessels & inside, inside, style, shares)
 
     def _fit(self, plane: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The share of each pixel that is not 0, [R, R]."""
@@ -185,7 +187,12 @@ class PairSampler:
         """
         batch, where = self._fill(maps), self._device.name
         styles = torch.stack([each.style for each in batch]).to(where)
-        planes = torch.from_numpy(np.stack([(each.label, each.field) for each in batch]))
+        told = [
+            each.shares if self.package.translator_config.shares else each.label for each in batch
+        ]
+        planes = torch.from_numpy(
+            np.stack([(map_, each.field) for map_, each in zip(told, batch, strict=True)])
+        )
         planes = planes.to(where).float().contiguous(memory_format=torch.channels_last)
         noise = torch.stack([self._planes_of_noise(each.seed) for each in batch]).to(where)
         with torch.inference_mode(), self._device.autocast():
@@ -247,6 +254,22 @@ class PairSampler:
         )
         style = self._style_mean + self._style_factor @ code
         return _Noise(latent, mirrored, style, FieldOfView(x, y, radius, config.field_half_height))
+
+
+def _map(
+    seed: int,
+    label: NDArray[np.bool_],
+    field: NDArray[np.bool_],
+    style: Tensor,
+    shares: NDArray[np.floating[Any]],
+) -> VesselMap:
+    """A map with shares that agree with its label: what bridges gaps is vessel from edge to edge, and
+    of what was dropped nothing is left."""
+    near = ndimage.binary_dilation(label, np.ones((3, 3)))
+    faint = np.where(near & field, shares.clip(0, VESSEL_FROM), 0)
+    full = np.where(shares > VESSEL_FROM, shares, 1).clip(0, 1)
+    agreeing = np.where(label, full, faint).astype(np.float32)
+    return VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), style, agreeing)
 
 
 def _connected(label: NDArray[np.bool_], config: SamplingConfig) -> NDArray[np.bool_]:

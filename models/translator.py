@@ -1,9 +1,11 @@
 """Stage two: from vessel map, field of view and style code to a fundus photograph.
 
 Of the pix2pixHD family (Wang et al. 2018, arXiv 1711.11585): encoder, residual blocks, decoder,
-instance norm. Six things differ, each for a reason seen on 20 fundus pairs:
+instance norm. Seven things differ, each for a reason seen on 20 fundus pairs:
 
 * the decoder is given the map again at each scale: four stride-2 steps alone squeeze thin vessels away;
+* the map says how much of each pixel is vessel: thin vessels are fainter in photographs than wide
+  ones, and edges lie within a pixel, so that a label of whole pixels says too little of either;
 * the field of view is an input and black outside it is computed, not learned: a mask is exact;
 * a style code modulates every block (adaptive instance norm, Huang and Belongie 2017, arXiv
   1703.06868), so that one map gives many photographs;
@@ -38,14 +40,16 @@ VESSEL_FROM = 0.35
 @dataclass(frozen=True)
 class TranslatorConfig:
     """Shape of the translator: ``channels[i]`` feature maps after ``i`` halvings. ``noise``: planes of
-    noise that it is told. ``enlargements``: how often its photograph is doubled in size. Packages from
-    before there were any name neither."""
+    noise that it is told. ``enlargements``: how often its photograph is doubled in size. ``shares``:
+    whether its map says how much of each pixel is vessel, or only which pixels are. Packages from
+    before there were any name none."""
 
     channels: tuple[int, ...] = (24, 48, 96, 192, 192)
     blocks: int = 5
     style: int = 16
     noise: int = 0
     enlargements: int = 0
+    shares: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -156,7 +160,8 @@ class Translator(nn.Module):
         """Render photographs.
 
         Args:
-            vessels: [B, 1, H, W], 1 on vessels, else 0; H and W multiples of ``config.stride``.
+            vessels: [B, 1, H, W], 1 on vessels, else 0, or the share of each pixel that is vessel where
+                ``config.shares``; H and W multiples of ``config.stride``.
             field: [B, 1, H, W], 1 inside the field of view, else 0.
             style: [B, config.style], standard normal.
             noise: [B, config.noise, H / 2^n, W / 2^n] after n enlargements, standard normal; may be
@@ -176,7 +181,9 @@ class Translator(nn.Module):
         if not self.enlargers:
             return self.drawn(vessels, field, style, noise)
         shrink = 2 ** len(self.enlargers)
-        small = (F.avg_pool2d(vessels, shrink) > VESSEL_FROM).to(vessels.dtype)
+        small = F.avg_pool2d(vessels, shrink)
+        if not self.config.shares:
+            small = (small > VESSEL_FROM).to(vessels.dtype)
         photo = self.drawn(small, F.max_pool2d(field, shrink), style, noise)
         for enlarger in self.enlargers:
             shrink //= 2

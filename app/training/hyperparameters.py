@@ -134,6 +134,13 @@ class PhotoSettings(_Settings):
     vessel_emphasis: float = setting(
         4.0, 0.0, 100.0, "how much dearer a difference is on vessels and their rim"
     )
+    reading_weight: float = setting(
+        1.0,
+        0.0,
+        1000.0,
+        "weight of the difference that a segmenter of the real pairs sees in where vessels are",
+    )
+    reading_rate: float = setting(1e-3, 1e-6, 1e-1, "of that segmenter's Adam; falls likewise")
     kl_weight: float = setting(
         0.02, 0.0, 10.0, "weight that draws style codes to the standard normal"
     )

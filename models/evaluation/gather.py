@@ -9,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.devices import Device
 from models.evaluation.orders import order_facts, ordered_pairs
@@ -17,6 +19,7 @@ from models.evaluation.pair_arrays import (
     EvaluationData,
     PairArrays,
     drawn_pairs,
+    larger_labels,
     real_pairs,
     rendered_pairs,
 )
@@ -53,18 +56,19 @@ def gather(
     learned = package.manifest["training_data"]["images"] if package else None
     ours, held_out = split([file.photo.name for file in files], learned, train)
 
-    def real(size: int) -> tuple[PairArrays, PairArrays]:
-        pairs = real_pairs(load_pairs(list(files), 2 * size), size)
-        return pairs.take(ours), pairs.take(held_out)
+    def real(size: int) -> tuple[PairArrays, PairArrays, list[NDArray[np.uint8]]]:
+        loaded = load_pairs(list(files), 2 * size)
+        pairs, labels = real_pairs(loaded, size), larger_labels(loaded)
+        return pairs.take(ours), pairs.take(held_out), [labels[i] for i in ours]
 
     if package is None:
         synthetic = ordered_pairs(archives, settings.pairs)
-        return EvaluationData(*real(synthetic.size), synthetic, None)
+        return EvaluationData(*real(synthetic.size)[:2], synthetic, None)
     for archive in archives:
         check_order(archive, package)
-    train_pairs, test_pairs = real(package.resolution)
+    train_pairs, test_pairs, larger = real(package.resolution)
     sampler = PairSampler(package, device)
-    rendered = rendered_pairs(sampler, train_pairs, settings.pairs, settings.seed)
+    rendered = rendered_pairs(sampler, train_pairs, settings.pairs, settings.seed, larger=larger)
     if archives:
         synthetic = ordered_pairs(archives, settings.pairs)
     else:

@@ -87,6 +87,11 @@ def real_pairs(pairs: PairSet, size: int) -> PairArrays:
     )
 
 
+def larger_labels(pairs: PairSet) -> list[NDArray[np.uint8]]:
+    """The labels at the size of ``pairs``, uint8 [S, S] of 0 or 1 each."""
+    return [(each[0] > 127).byte().numpy() for each in pairs.vessels]
+
+
 def drawn_pairs(
     sampler: PairSampler, count: int, seed: int, report: Callable[[], None] = lambda: None
 ) -> PairArrays:
@@ -104,8 +109,11 @@ def rendered_pairs(
     count: int,
     seed: int,
     report: Callable[[], None] = lambda: None,
+    larger: Sequence[NDArray[np.uint8]] | None = None,
 ) -> PairArrays:
     """``count`` photographs of the real labels in turn, each in a style of its own.
+
+    ``larger``: the labels at a larger size, 0 or not, for what lies between two pixels.
 
     ``report`` is called between batches, and may raise to stop the work.
 
@@ -114,10 +122,11 @@ def rendered_pairs(
     """
     if real.size != sampler.resolution:
         raise ValueError(f"labels of {real.size} px, the model has {sampler.resolution}")
+    larger = larger or list(real.labels.astype(np.uint8))
     maps = [
         sampler.place_map(
             pair_seed(seed, i),
-            real.labels[i % len(real)].astype(np.uint8),
+            larger[i % len(real)],
             real.fields[i % len(real)].astype(np.uint8),
         )
         for i in range(count)

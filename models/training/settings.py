@@ -205,6 +205,13 @@ class StageTwoSettings(Settings):
     vessel_emphasis: float = setting(
         4.0, 0.0, 100.0, "how much dearer a difference is on vessels and their rim"
     )
+    reading_weight: float = setting(
+        1.0,
+        0.0,
+        1000.0,
+        "weight of the difference that a segmenter of the real pairs sees in where vessels are",
+    )
+    reading_rate: float = setting(1e-3, 1e-6, 1e-1, "of that segmenter's Adam; falls likewise")
     kl_weight: float = setting(
         0.02, 0.0, 10.0, "weight that draws style codes to the standard normal"
     )
@@ -219,7 +226,9 @@ class StageTwoSettings(Settings):
         """Shape of the translator for a resolution, a power of two."""
         channels = _scaled(TranslatorConfig().channels, self.width)
         enlargements = max(0, (resolution // DRAWN).bit_length() - 1)
-        return TranslatorConfig(channels, self.blocks, self.style, self.noise, enlargements)
+        return TranslatorConfig(
+            channels, self.blocks, self.style, self.noise, enlargements, shares=True
+        )
 
 
 def _scaled(channels: tuple[int, ...], width: float) -> tuple[int, ...]:

@@ -22,12 +22,15 @@ from models.augment import (
     soften,
 )
 from models.devices import Device
+from models.evaluation.useful.fit import segmentation_loss
+from models.evaluation.useful.network import Segmenter, SegmenterConfig
 from models.losses import (
     feature_matching,
     kl_to_normal,
     patch_discriminator_loss,
     patch_generator_loss,
     patch_r1_penalty,
+    reading_difference,
     vessel_weight,
     weighted_l1,
 )
@@ -45,6 +48,7 @@ from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator,
 SMALLEST = 64  # below this there are no vessels to see
 ENLARGING = 0.15  # of the time that drawing gets, for each doubling
 ENLARGING_RATE = 1e-3  # of Adam
+BARE = 0.25  # of the batches are told which pixels are vessel only, as maps of others may be
 PART, PARTS = (
     128,
     4,
@@ -84,17 +88,20 @@ class StageTwo(Run):
         self.translator = device.place(Translator(config))
         self.encoder = device.place(StyleEncoder(config.style))
         self.discriminator = device.place(MultiScaleDiscriminator())
+        self.reader = device.place(Segmenter(SegmenterConfig()))
         self.average = copy.deepcopy(self.translator).requires_grad_(False)
         painters = [*self.translator.parameters(), *self.encoder.parameters()]
         judges = self.discriminator.parameters()
         self.optimisers = {
             "painters": torch.optim.Adam(painters, settings.learning_rate, (0.5, 0.999)),
             "discriminator": torch.optim.Adam(judges, settings.discriminator_rate, (0.0, 0.99)),
+            "reader": torch.optim.Adam(self.reader.parameters(), settings.reading_rate),
         }
         self.networks = {
             "translator": self.translator,
             "encoder": self.encoder,
             "discriminator": self.discriminator,
+            "reader": self.reader,
             "average": self.average,
         }
         self.reached = 0  # the largest size that has come from a package
@@ -147,7 +154,7 @@ class StageTwo(Run):
     def batch(
         self, count: int, team: Team = ALONE, size: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Moved pairs at a size (``drawn`` if None): photographs, vessels in {0, 1}, fields in {0, 1}.
+        """Moved pairs at a size (``drawn`` if None): photographs, shares of vessel, fields in {0, 1}.
 
         ``count`` are drawn; returned is this process's share of them.
         """
@@ -163,12 +170,16 @@ class StageTwo(Run):
         return self._pairs_of(F.avg_pool2d(stacks, stacks.shape[-1] // size), team)
 
     def _pairs_of(self, stacks: Tensor, team: Team) -> tuple[Tensor, Tensor, Tensor]:
-        """Photographs in changed light, vessels and fields of this process's share of stacks."""
+        """Photographs in changed light, shares of vessel and fields of this process's share of stacks."""
         field = (stacks[:, 4:] > 0.5).float()
-        vessels = (stacks[:, 3:4] > self.settings.threshold).float() * field
+        shares = stacks[:, 3:4] * field
         gamma, gain = random_light(len(stacks) * team.size, self.random)
         photos = change_light(stacks[:, :3], team.share(gamma), team.share(gain))
-        return (photos + 1) * field - 1, vessels, field
+        return (photos + 1) * field - 1, shares, field
+
+    def _vessels(self, shares: Tensor) -> Tensor:
+        """1 where a pixel counts as vessel, else 0."""
+        return (shares > self.settings.threshold).float()
 
     def update(self) -> tuple[int, dict[str, float]]:
         size, progress = self.phase()
@@ -178,8 +189,12 @@ class StageTwo(Run):
             return self._update_enlarger(size, ENLARGING_RATE * fall)
         self.set_learning_rate("painters", self.settings.learning_rate * fall)
         self.set_learning_rate("discriminator", self.settings.discriminator_rate * fall)
+        self.set_learning_rate("reader", self.settings.reading_rate * fall)
         count = self.settings.batch
-        photos, vessels, field = self.batch(count, self.team)
+        photos, shares, field = self.batch(count, self.team)
+        vessels = self._vessels(shares)
+        if float(torch.rand((), generator=self.random)) < BARE or not self.config.shares:
+            shares = vessels
         foreign = self.steps % self.settings.foreign_style_every == 0
         code = self.team.share(torch.randn(count, self.config.style, generator=self.random))
         noise = self.team.share(self._noise(count))
@@ -187,29 +202,38 @@ class StageTwo(Run):
             mean, log_variance = self.encoder(photos, field)
             code = code.to(mean.device)
             style = code if foreign else mean + code * (log_variance / 2).exp()
-            fake = self.translator.drawn(vessels, field, style, noise).float()
-        real, drawn, labels, fields = self._window(photos, fake, vessels, field)
-        values = self._update_discriminator(real, labels, fields, drawn.detach())
+            fake = self.translator.drawn(shares, field, style, noise).float()
+        parts = self._window(photos, fake, shares, vessels, field)
+        real, drawn, told, labels, fields = parts
+        values = self._update_discriminator(real, told, fields, drawn.detach())
+        values["reading loss"] = self._update_reader(real, labels, fields)
         self.discriminator.requires_grad_(False)
+        self.reader.requires_grad_(False)
         with self.device.autocast():
-            features = self.discriminator(labels, fields, drawn)
+            features = self.discriminator(told, fields, drawn)
             loss = values["translator loss"] = patch_generator_loss(features)
             if not foreign:
                 with torch.no_grad():
-                    real_features = self.discriminator(labels, fields, real)
+                    real_features = self.discriminator(told, fields, real)
+                    real_readings = self.reader.features(real)
                 matching = values["feature matching"] = feature_matching(features, real_features)
                 difference = values["photo difference"] = self._difference(
                     fake, photos, vessels, max(1, self.drawn // self.settings.photo_cells)
+                )
+                reading = values["reading difference"] = reading_difference(
+                    self.reader.features(drawn), real_readings
                 )
                 divergence = values["style divergence"] = kl_to_normal(mean, log_variance)
                 loss = (
                     loss
                     + self.settings.feature_weight * matching
                     + self.settings.photo_weight * difference
+                    + self.settings.reading_weight * reading
                     + self.settings.kl_weight * divergence
                 )
         self.descend("painters", loss)
         self.discriminator.requires_grad_(True)
+        self.reader.requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
         # All at once: each look at a number waits for a GPU to come to it.
         numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
@@ -224,7 +248,8 @@ class StageTwo(Run):
         factor = whole.shape[-1] // size
         parts = random_parts(whole, count, factor * PART, self.random)
         stacks = F.avg_pool2d(self.team.share(parts), factor)
-        photos, vessels, _ = self._pairs_of(stacks, self.team)
+        photos, shares, _ = self._pairs_of(stacks, self.team)
+        vessels = self._vessels(shares)
         small = F.avg_pool2d(photos, 2)
         # Drawn photographs are not all as sharp as halved ones.
         unsharp = self.team.share(torch.rand(count, 1, 1, 1, generator=self.random)) / 2
@@ -257,6 +282,13 @@ class StageTwo(Run):
     def _difference(self, fake: Tensor, photos: Tensor, vessels: Tensor, cell: int) -> Tensor:
         weight = vessel_weight(vessels, self.settings.vessel_emphasis)
         return weighted_l1(fake, photos, weight, self.team.average(weight.mean()), cell)
+
+    def _update_reader(self, photos: Tensor, vessels: Tensor, field: Tensor) -> Tensor:
+        """Teach the segmenter to find the vessels of real photographs; of others it learns nothing."""
+        with self.device.autocast():
+            loss = segmentation_loss(self.reader(photos), vessels, field)
+        self.descend("reader", loss)
+        return loss
 
     def _update_discriminator(
         self, photos: Tensor, vessels: Tensor, field: Tensor, fake: Tensor
@@ -308,15 +340,16 @@ class StageTwo(Run):
         self.random.manual_seed(1)
         mean, factor = self.style_statistics(batches=8)  # a sheet is often made, and only looked at
         with torch.inference_mode():
-            photos, vessels, field = self.batch(4, size=self.resolution)
+            photos, shares, field = self.batch(4, size=self.resolution)
+            shares = shares if self.config.shares else self._vessels(shares)
             own, _ = self.encoder(photos, field)
             drawn = [
                 (mean + torch.randn(4, len(mean), generator=self.random) @ factor.T).to(own.device)
                 for _ in range(3)
             ]
-            rows = [vessels.expand(-1, 3, -1, -1) * 2 - 1, photos]
+            rows = [shares.expand(-1, 3, -1, -1) * 2 - 1, photos]
             noise = self._noise(4)
-            rows += [self.average(vessels, field, style, noise) for style in [own, *drawn]]
+            rows += [self.average(shares, field, style, noise) for style in [own, *drawn]]
         self.random.set_state(state)
         return torch.stack(rows, dim=1).flatten(0, 1)
 

@@ -73,7 +73,9 @@ def take_over_translator(translators: Sequence[Translator], package: Translator)
     theirs, weights = package.config, package.state_dict()
     for translator in translators:
         ours = translator.config
-        alike = replace(theirs, noise=ours.noise, enlargements=ours.enlargements)
+        alike = replace(
+            theirs, noise=ours.noise, enlargements=ours.enlargements, shares=ours.shares
+        )
         if alike != ours or ours.noise < theirs.noise:
             raise TransferError(
                 f"the package's translator is {theirs}, this run's {ours}: set photo.width, "

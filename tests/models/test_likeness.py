@@ -10,7 +10,14 @@ from tests.zips import Pixels, disc, vessels
 
 def drawn(label: Pixels) -> VesselMap:
     field = disc(label.shape[0])
-    return VesselMap(0, (label & field).astype(np.uint8), field.astype(np.uint8), torch.zeros(1))
+    inside = label & field
+    return VesselMap(
+        0,
+        inside.astype(np.uint8),
+        field.astype(np.uint8),
+        torch.zeros(1),
+        inside.astype(np.float32),
+    )
 
 
 def test_a_copy_is_known_however_it_lies() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from models.package import load_package, write_tiny_package
 from models.sampling import PairSampler, Wish, pair_seed, without_specks
+from models.translator import VESSEL_FROM
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,28 @@ def test_a_cut_field_takes_rows_from_pairs_and_changes_nothing_else(sampler, pac
     assert np.array_equal(made_up.label, around.label)
     bare[:20] = 0
     assert sampler.place_map(1, bare, None).field.any(axis=1).sum() == 32
+
+
+def test_what_a_photograph_is_told_agrees_with_the_label(sampler):
+    """Shares above VESSEL_FROM are the label, also where gaps were bridged and specks dropped."""
+    bare = np.zeros((256, 256), np.uint8)
+    bare[40:200, 122:127] = 1  # at 64 px a column whole, and a quarter of the next
+    placed = sampler.place_map(1, bare, None)
+    for drawn in (*sampler.draw_maps([1, 2, 3]), placed):
+        assert drawn.label.any()
+        assert np.array_equal(drawn.shares > VESSEL_FROM, drawn.label > 0)
+        assert not drawn.shares[drawn.field == 0].any()
+    assert placed.shares[20, 29:33] == pytest.approx([0, 0.5, 0.75, 0], abs=0.005)  # of 255 levels
+
+
+def test_a_translator_of_shares_is_told_them(package, monkeypatch):
+    config = dataclasses.replace(package.translator_config, shares=True)
+    monkeypatch.setattr(package, "translator_config", config)
+    sampler = PairSampler(package, "cpu")
+    drawn = sampler.place_map(1, np.eye(64, dtype=np.uint8), None)
+    faint = dataclasses.replace(drawn, shares=drawn.shares / 2)
+    (pair,), (paler,) = sampler.render([drawn]), sampler.render([faint])
+    assert np.array_equal(pair.label, paler.label) and not np.array_equal(pair.image, paler.image)
 
 
 def test_specks_are_dropped_and_trees_kept(package):

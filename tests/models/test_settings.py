@@ -49,13 +49,13 @@ def test_what_cannot_be_is_named(given, words):
 
 def test_the_default_width_is_the_networks_own():
     assert StageOneSettings().config(256) == VesselConfig.for_resolution(256)
-    assert StageTwoSettings().config(256) == TranslatorConfig(noise=2)
+    assert StageTwoSettings().config(256) == TranslatorConfig(noise=2, shares=True)
 
 
 def test_above_256_px_maps_and_photographs_are_enlarged():
     vessel, photo = StageOneSettings().config(1024), StageTwoSettings().config(1024)
     assert (vessel.resolution, vessel.drawn, vessel.enlargements) == (1024, 256, 2)
-    assert photo == TranslatorConfig(noise=2, enlargements=2)
+    assert photo == TranslatorConfig(noise=2, enlargements=2, shares=True)
     assert StageOneSettings(width=0.5).config(64).channels == (48, 48, 48, 48, 32)
 
 

@@ -20,7 +20,7 @@ from models.training.loop import train
 from models.training.settings import StageOneSettings, StageTwoSettings
 from models.training.stage_one import StageOne
 from models.training.stage_two import StageTwo
-from models.translator import TranslatorConfig
+from models.translator import VESSEL_FROM, TranslatorConfig
 from models.vessel_gan import VesselConfig
 from tests.models.runs import stage_one, stage_two, weights
 
@@ -43,7 +43,8 @@ def test_stage_two_learns_where_the_vessels_are(pairs):
     run = stage_two(pairs, images=300)
     while run.budget.progress < 1:
         run.step()
-    photos, vessels, field = run.batch(8)
+    photos, shares, field = run.batch(8)
+    vessels = (shares > VESSEL_FROM).float()
     with torch.inference_mode():
         style, _ = run.encoder(photos, field)
         drawn = run.average(vessels, field, style)[:, 1:2]

@@ -16,6 +16,7 @@ from models.training.stage_one import StageOne
 from models.training.stage_two import StageTwo
 from models.training.stages import make_stages
 from models.training.transfer import TransferError
+from models.translator import VESSEL_FROM
 from models.vessel_gan import VesselConfig
 from tests.models.runs import stage_two, weights
 
@@ -135,10 +136,11 @@ def test_the_command_starts_from_a_package_and_says_so_in_its_own(
 
 
 def test_new_noise_has_no_say_before_it_is_learned(pairs, package):
-    config = replace(package.translator_config, noise=2)
+    config = replace(package.translator_config, noise=2, shares=True)
     run = StageTwo(pairs, 64, config, StageTwoSettings(), Budget(images=8), CPU)
     run.start_from(package)
-    _, vessels, field = run.batch(2)
+    _, shares, field = run.batch(2)
+    vessels = (shares > VESSEL_FROM).float()
     style = torch.randn(2, 4)
     with torch.inference_mode():
         ours = run.average(vessels, field, style, torch.randn(2, 2, 64, 64))

@@ -17,6 +17,7 @@ from models.evaluation.pair_arrays import (
     EvaluationData,
     PairArrays,
     drawn_pairs,
+    larger_labels,
     real_pairs,
     rendered_pairs,
 )
@@ -87,7 +88,9 @@ class EvaluationCache:
             synthetic = drawn_pairs(sampler, count, seed, report)
         rendered = None
         if sampler is not None:
-            rendered = rendered_pairs(sampler, train, count, seed, report)
+            labels = larger_labels(upload)
+            ours = [labels[pair["number"]] for pair in request["train"]]
+            rendered = rendered_pairs(sampler, train, count, seed, report, ours)
         return EvaluationData(train, test, synthetic, rendered)
 
     def _ordered(self, dataset_id: str, count: int, report: Report) -> PairArrays:

@@ -42,10 +42,16 @@ class Segmenter(nn.Module):
 
     def forward(self, photos: Tensor) -> Tensor:
         """Logits of each pixel being vessel."""
+        return self.last(self.features(photos)[-1])
+
+    def features(self, photos: Tensor) -> list[Tensor]:
+        """What the way up makes of photographs, [B, C, H / n, W / n] each, the last at their own size."""
         levels = [self.first(photos)]
         for block in self.down:
             levels.append(block(F.max_pool2d(levels[-1], 2)))
         x = levels.pop()
+        found = []
         for block in self.up:
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0), levels.pop()], dim=1))
-        return self.last(x)
+            found.append(x)
+        return found
