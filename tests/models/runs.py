@@ -23,11 +23,11 @@ def stage_one(pairs, images=256, seed=0):
     )
 
 
-def stage_two(pairs, images=32, seed=0):
-    config = TranslatorConfig((4, 8), blocks=1, style=4)
+def stage_two(pairs, images=32, seed=0, **settings):
+    config = TranslatorConfig((4, 8), blocks=1, style=4, shares=True)
     device = Device.choose("cpu")
     budget = Budget(images=images)
-    return StageTwo(pairs, 64, config, StageTwoSettings(), budget, device, seed)
+    return StageTwo(pairs, 64, config, StageTwoSettings(**settings), budget, device, seed)
 
 
 def weights(run):

@@ -52,6 +52,20 @@ def test_stage_two_learns_where_the_vessels_are(pairs):
     assert drawn[vessels.bool()].mean() < drawn[background].mean() - 0.02
 
 
+def test_the_segmenter_that_judges_learns_from_real_pairs_alone(pairs):
+    """Whether its judgement of drawn photographs counts changes the translator, never itself."""
+    deaf, told = stage_two(pairs, reading_weight=0), stage_two(pairs, reading_weight=50)
+    for name, network in deaf.networks.items():
+        told.networks[name].load_state_dict(network.state_dict())
+    for run in (deaf, told):
+        run.step()  # in a foreign style: there is no real photograph beside it
+        run.step()
+    ours, theirs = weights(deaf), weights(told)
+    same = {name for name in ours if torch.equal(ours[name], theirs[name])}
+    assert {name for name in ours if name.startswith("reader.")} <= same
+    assert not all(name in same for name in ours if name.startswith("translator."))
+
+
 def test_both_stages_learn_to_enlarge_what_they_draw(large_pairs):
     """Above the drawn size only the enlargers change, and they come nearer to the real pictures."""
     one = StageOne(
