@@ -22,7 +22,6 @@ from models.augment import (
     soften,
 )
 from models.devices import Device
-from models.evaluation.useful.fit import segmentation_loss
 from models.evaluation.useful.network import Segmenter, SegmenterConfig
 from models.losses import (
     feature_matching,
@@ -286,7 +285,10 @@ class StageTwo(Run):
     def _update_reader(self, photos: Tensor, vessels: Tensor, field: Tensor) -> Tensor:
         """Teach the segmenter to find the vessels of real photographs; of others it learns nothing."""
         with self.device.autocast():
-            loss = segmentation_loss(self.reader(photos), vessels, field)
+            logits = self.reader(photos)
+        # Of the pixels in the field of view of the whole batch, of which this may be a share.
+        entropy = F.binary_cross_entropy_with_logits(logits.float(), vessels, weight=field)
+        loss = entropy / self.team.average(field.mean())
         self.descend("reader", loss)
         return loss
 

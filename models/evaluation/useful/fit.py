@@ -97,7 +97,7 @@ def train_segmenter(
         progress = step / settings.steps
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * _schedule(progress)
         planes = draw(progress).contiguous(memory_format=torch.channels_last)
-        loss = segmentation_loss(segmenter(planes[:, :3]), planes[:, 3:4], planes[:, 4:])
+        loss = _loss(segmenter(planes[:, :3]), planes[:, 3:4], planes[:, 4:])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -123,7 +123,7 @@ def _schedule(progress: float) -> float:
     return min(1.0, progress / WARM_UP + 0.05) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def segmentation_loss(logits: Tensor, vessels: Tensor, fields: Tensor) -> Tensor:
+def _loss(logits: Tensor, vessels: Tensor, fields: Tensor) -> Tensor:
     """Cross entropy and soft Dice of the pixels in the field of view."""
     entropy = F.binary_cross_entropy_with_logits(logits, vessels, reduction="none")
     shares = logits.sigmoid() * fields
