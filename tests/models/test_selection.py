@@ -118,7 +118,7 @@ def test_a_caller_can_stop_a_long_search(sampler):
 def test_connected_is_the_share_of_the_largest_piece(sampler):
     (drawn,) = sampler.draw_maps([1])
     label = np.zeros((64, 64), np.uint8)
-    drawn = type(drawn)(drawn.seed, label, drawn.field, drawn.style)
+    drawn = type(drawn)(drawn.seed, label, drawn.field, drawn.style, drawn.shares)
     assert connected(drawn) == 0
     label[10, 10:40], label[50, 10:20] = 1, 1
     assert connected(drawn) == 0.75
