@@ -40,7 +40,8 @@ class StubSampler:
         self._image = np.repeat(light[..., None], 3, axis=2).astype(np.uint8)
 
     def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[VesselMap]:
-        return [VesselMap(seed, self._label, self._field, torch.empty(0)) for seed in seeds]
+        shares = self._label.astype(np.float32)
+        return [VesselMap(seed, self._label, self._field, torch.empty(0), shares) for seed in seeds]
 
     def render(self, maps: Sequence[VesselMap]) -> list[Pair]:
         time.sleep(self._seconds)
