@@ -19,7 +19,7 @@ from tests.service.running import RunningService, digest
 from tests.waiting import wait_until
 from tests.zips import maps, pack
 
-COUNT = 300  # some seconds of work
+COUNT = 1000  # 3 seconds of work on the fastest machine seen, during which a poll may wait for one
 
 pytestmark = pytest.mark.parametrize("parts", ["production"], indirect=True)
 

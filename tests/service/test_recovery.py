@@ -17,7 +17,7 @@ from app.jobs.tables import Item
 from tests.service.running import RunningService, children, digest, is_alive
 from tests.waiting import wait_until
 
-COUNT = 300  # some seconds of work
+COUNT = 600  # 2 seconds of work on the fastest machine seen
 MIDDLE = 40
 SEED = 11
 

@@ -47,7 +47,7 @@ def test_hostile_uploads_are_refused_beside_an_order(
     service: RunningService, http: httpx.Client
 ) -> None:
     before = {name: service.pid(name) for name in ("api", "worker", "sweeper")}
-    order = service.client.datasets.order(100, seed=11)
+    order = service.client.datasets.order(400, seed=11)
     service.wait_for_pairs(order, 1)
     hostile = {case: send(http, "maps", data) for case, (data, _, _) in REFUSED.items()}
     good = send(http, "maps", pack(maps(3))), send(http, "pairs", pack(pairs(3)))
