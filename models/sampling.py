@@ -142,7 +142,9 @@ class PairSampler:
             share = share[:, ::-1] if noise.mirrored else share
             label = (share > self.package.sampling.threshold) & field
             label = _connected(label, self.package.sampling)
-            maps.append(_map(seed, label, field, noise.style, share))
+            # Stage two has learned that vessels begin at VESSEL_FROM.
+            told = np.interp(share, (0, self.package.sampling.threshold, 1), (0, VESSEL_FROM, 1))
+            maps.append(_map(seed, label, field, noise.style, told))
         return maps
 
     def place_map(

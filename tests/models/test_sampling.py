@@ -155,6 +155,14 @@ def test_what_a_photograph_is_told_agrees_with_the_label(sampler):
     assert placed.shares[20, 29:33] == pytest.approx([0, 0.5, 0.75, 0], abs=0.005)  # of 255 levels
 
 
+def test_vessels_begin_faint_whatever_the_threshold_of_the_package(package, monkeypatch):
+    config = dataclasses.replace(package.sampling, threshold=0.6)
+    monkeypatch.setattr(package, "sampling", config)
+    drawn = PairSampler(package, "cpu").draw_maps([1, 2, 3])
+    least = min(each.shares[each.label > 0].min() for each in drawn)
+    assert VESSEL_FROM < least < 0.6
+
+
 def test_a_translator_of_shares_is_told_them(package, monkeypatch):
     config = dataclasses.replace(package.translator_config, shares=True)
     monkeypatch.setattr(package, "translator_config", config)
