@@ -123,12 +123,12 @@ def run_stages(options: argparse.Namespace) -> bool:
         package=package,
         team=team,
     )
+    runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
     if options.from_run:
         if not options.from_package:
             raise ValueError("--from-run: needs --from-package, the package made of that run")
-        one.judge_as(checkpoint_path(options.from_run, one.stage))
-        two.judge_as(checkpoint_path(options.from_run, two.stage))
-    runs: list[Run] = [run for run in (one, two) if options.stage in (run.stage, "both")]
+        for run in runs:
+            run.judge_as(checkpoint_path(options.from_run, run.stage))
     with stop_on_signals() as stopped:
         if not all(_train_watched(run, options, stopped) for run in runs):
             return False
