@@ -280,14 +280,19 @@ class MultiScaleDiscriminator(nn.Module):
 
     def __init__(self, scales: int = 3, width: int = 24):
         super().__init__()
-        self.scales = nn.ModuleList(PatchDiscriminator(2 + 3 + 3, width) for _ in range(scales))
+        self.scales = nn.ModuleList(PatchDiscriminator(2 + 3 + 1 + 3, width) for _ in range(scales))
 
-    def forward(self, vessels: Tensor, field: Tensor, photo: Tensor) -> list[list[Tensor]]:
-        """Features for each scale, each list ending with the scores."""
-        x = torch.cat([vessels, field, photo], dim=1)
+    def forward(
+        self, vessels: Tensor, field: Tensor, photo: Tensor, found: Tensor
+    ) -> list[list[Tensor]]:
+        """Features for each scale, each list ending with the scores.
+
+        vessels, field and what a segmenter has ``found`` [B, 1, H, W], 0 to 1; photo [B, 3, H, W], -1 to 1.
+        """
+        x = torch.cat([vessels, field, photo, found], dim=1)
         features = []
         for i, scale in enumerate(self.scales):
             if i:
                 x = F.avg_pool2d(x, 2)
-            features.append(scale(torch.cat([x, fine_detail(x[:, 2:], x[:, 1:2])], dim=1)))
+            features.append(scale(torch.cat([x, fine_detail(x[:, 2:5], x[:, 1:2])], dim=1)))
         return features

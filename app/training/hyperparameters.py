@@ -118,7 +118,7 @@ class PhotoSettings(_Settings):
         gpu=1024,
     )
     r1: float = setting(
-        1e-3, 0.0, 100.0, "gamma of the R1 penalty on a patch's score (arXiv 1801.04406)"
+        1e-4, 0.0, 100.0, "gamma of the R1 penalty on a patch's score (arXiv 1801.04406)"
     )
     r1_every: Whole = setting(8, 1, 64, "steps from one R1 penalty to the next")
     feature_weight: float = setting(0.2, 0.0, 1000.0, "weight of feature matching")
@@ -135,12 +135,12 @@ class PhotoSettings(_Settings):
         4.0, 0.0, 100.0, "how much dearer a difference is on vessels and their rim"
     )
     reading_weight: float = setting(
-        1.0,
+        0.35,
         0.0,
         1000.0,
-        "weight of the difference that a segmenter of the real pairs sees in where vessels are",
+        "weight of the difference that a segmenter of other real pairs sees in where vessels are",
     )
-    reading_rate: float = setting(1e-3, 1e-6, 1e-1, "of that segmenter's Adam; falls likewise")
+    reading_rate: float = setting(1e-3, 1e-6, 1e-1, "of all segmenters' Adam; falls likewise")
     kl_weight: float = setting(
         0.02, 0.0, 10.0, "weight that draws style codes to the standard normal"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.augment import (
     PHOTOGRAPHIC,
@@ -87,20 +87,24 @@ class StageTwo(Run):
         self.translator = device.place(Translator(config))
         self.encoder = device.place(StyleEncoder(config.style))
         self.discriminator = device.place(MultiScaleDiscriminator())
-        self.reader = device.place(Segmenter(SegmenterConfig()))
+        # One learns from each half of the pairs, and judges photographs drawn of the other half's maps;
+        # the third, the pupil, learns from drawn pairs.
+        self.readers = [device.place(Segmenter(SegmenterConfig())) for _ in range(3)]
+        self.pupil = self.readers[2]
+        readers = nn.ModuleList(self.readers)
         self.average = copy.deepcopy(self.translator).requires_grad_(False)
         painters = [*self.translator.parameters(), *self.encoder.parameters()]
         judges = self.discriminator.parameters()
         self.optimisers = {
             "painters": torch.optim.Adam(painters, settings.learning_rate, (0.5, 0.999)),
             "discriminator": torch.optim.Adam(judges, settings.discriminator_rate, (0.0, 0.99)),
-            "reader": torch.optim.Adam(self.reader.parameters(), settings.reading_rate),
+            "readers": torch.optim.Adam(readers.parameters(), settings.reading_rate),
         }
         self.networks = {
             "translator": self.translator,
             "encoder": self.encoder,
             "discriminator": self.discriminator,
-            "reader": self.reader,
+            "readers": readers,
             "average": self.average,
         }
         self.reached = 0  # the largest size that has come from a package
@@ -151,15 +155,20 @@ class StageTwo(Run):
         raise AssertionError("the last size always returns")
 
     def batch(
-        self, count: int, team: Team = ALONE, size: int | None = None
+        self,
+        count: int,
+        team: Team = ALONE,
+        size: int | None = None,
+        half: int | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Moved pairs at a size (``drawn`` if None): photographs, shares of vessel, fields in {0, 1}.
 
-        ``count`` are drawn; returned is this process's share of them.
+        ``count`` are drawn, of all pairs or of a half; returned is this process's share of them.
         """
         size = size or self.drawn
         stacks = self.stacks[size]
-        chosen = team.share(torch.randint(len(stacks), (count,), generator=self.random))
+        first, end = (0, len(stacks)) if half is None else _half(len(stacks), half)
+        chosen = team.share(torch.randint(first, end, (count,), generator=self.random))
         stacks = stacks[chosen.to(stacks.device)]
         stacks[:, :3] += 1  # black is what lies beyond the edge: let it be zero in every channel
         affine = team.share(random_affine(count, PHOTOGRAPHIC, self.random))
@@ -188,9 +197,11 @@ class StageTwo(Run):
             return self._update_enlarger(size, ENLARGING_RATE * fall)
         self.set_learning_rate("painters", self.settings.learning_rate * fall)
         self.set_learning_rate("discriminator", self.settings.discriminator_rate * fall)
-        self.set_learning_rate("reader", self.settings.reading_rate * fall)
+        self.set_learning_rate("readers", self.settings.reading_rate * fall)
         count = self.settings.batch
-        photos, shares, field = self.batch(count, self.team)
+        half = int(torch.randint(2, (), generator=self.random))
+        learner, judge = self.readers[half], self.readers[1 - half]
+        photos, shares, field = self.batch(count, self.team, half=half)
         vessels = self._vessels(shares)
         if float(torch.rand((), generator=self.random)) < BARE or not self.config.shares:
             shares = vessels
@@ -205,22 +216,23 @@ class StageTwo(Run):
         parts = self._window(photos, fake, shares, vessels, field)
         real, drawn, told, labels, fields = parts
         values = self._update_discriminator(real, told, fields, drawn.detach())
-        values["reading loss"] = self._update_reader(real, labels, fields)
+        values["reading loss"] = self._update_reader(learner, real, labels, fields)
+        values["pupil's loss"] = self._update_reader(self.pupil, drawn.detach(), labels, fields)
         self.discriminator.requires_grad_(False)
-        self.reader.requires_grad_(False)
+        self.networks["readers"].requires_grad_(False)
         with self.device.autocast():
-            features = self.discriminator(told, fields, drawn)
+            features = self._judged(told, fields, drawn)
             loss = values["translator loss"] = patch_generator_loss(features)
             if not foreign:
                 with torch.no_grad():
-                    real_features = self.discriminator(told, fields, real)
-                    real_readings = self.reader.features(real)
+                    real_features = self._judged(told, fields, real)
+                    real_readings = judge.features(real)
                 matching = values["feature matching"] = feature_matching(features, real_features)
                 difference = values["photo difference"] = self._difference(
                     fake, photos, vessels, max(1, self.drawn // self.settings.photo_cells)
                 )
                 reading = values["reading difference"] = reading_difference(
-                    self.reader.features(drawn), real_readings
+                    judge.features(drawn), real_readings
                 )
                 divergence = values["style divergence"] = kl_to_normal(mean, log_variance)
                 loss = (
@@ -232,7 +244,7 @@ class StageTwo(Run):
                 )
         self.descend("painters", loss)
         self.discriminator.requires_grad_(True)
-        self.reader.requires_grad_(True)
+        self.networks["readers"].requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
         # All at once: each look at a number waits for a GPU to come to it.
         numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
@@ -282,22 +294,34 @@ class StageTwo(Run):
         weight = vessel_weight(vessels, self.settings.vessel_emphasis)
         return weighted_l1(fake, photos, weight, self.team.average(weight.mean()), cell)
 
-    def _update_reader(self, photos: Tensor, vessels: Tensor, field: Tensor) -> Tensor:
-        """Teach the segmenter to find the vessels of real photographs; of others it learns nothing."""
+    def _judged(self, vessels: Tensor, field: Tensor, photos: Tensor) -> list[list[Tensor]]:
+        """The discriminator's features of photographs, beside which it is shown what the pupil finds.
+
+        Where the pupil errs in real photographs alone, they have something that drawn ones lack.
+        """
+        return self.discriminator(vessels, field, photos, self.pupil(photos).sigmoid())
+
+    def _update_reader(
+        self, reader: Segmenter, photos: Tensor, vessels: Tensor, field: Tensor
+    ) -> Tensor:
+        """Teach a segmenter to find the vessels of photographs."""
         with self.device.autocast():
-            logits = self.reader(photos)
+            logits = reader(photos)
         # Of the pixels in the field of view of the whole batch, of which this may be a share.
         entropy = F.binary_cross_entropy_with_logits(logits.float(), vessels, weight=field)
         loss = entropy / self.team.average(field.mean())
-        self.descend("reader", loss)
+        self.descend("readers", loss)
         return loss
 
     def _update_discriminator(
         self, photos: Tensor, vessels: Tensor, field: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:
         with self.device.autocast():
-            real_features = self.discriminator(vessels, field, photos)
-            fake_features = self.discriminator(vessels, field, fake)
+            with torch.no_grad():
+                found = self.pupil(photos).sigmoid()
+                found_in_fake = self.pupil(fake).sigmoid()
+            real_features = self.discriminator(vessels, field, photos, found)
+            fake_features = self.discriminator(vessels, field, fake, found_in_fake)
             loss = patch_discriminator_loss(real_features, fake_features)
         self.optimisers["discriminator"].zero_grad(set_to_none=True)
         loss.backward()
@@ -305,7 +329,7 @@ class StageTwo(Run):
         if self.settings.r1 and self.steps % every == 0:
             # Second derivatives are taken in single precision.
             shown = photos.clone().requires_grad_()
-            penalty = patch_r1_penalty(shown, self.discriminator(vessels, field, shown))
+            penalty = patch_r1_penalty(shown, self.discriminator(vessels, field, shown, found))
             (penalty * (self.settings.r1 / 2 * every)).backward()
         self.team.average_gradients(self.optimisers["discriminator"])
         self.optimisers["discriminator"].step()
@@ -360,3 +384,9 @@ class StageTwo(Run):
 
     def restore_extra_state(self, state: dict[str, Any]) -> None:
         self.first_size = state.get("first_size", self.drawn)
+
+
+def _half(count: int, which: int) -> tuple[int, int]:
+    """First and end of one half of so many pairs, in their order: the two eyes of a patient follow each
+    other. A single pair is both."""
+    return (which * count // 2, (which + 1) * count // 2) if count > 1 else (0, 1)

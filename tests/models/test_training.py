@@ -1,6 +1,7 @@
 """Training runs: they learn, stop and go on, and end in a package."""
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -52,7 +53,7 @@ def test_stage_two_learns_where_the_vessels_are(pairs):
     assert drawn[vessels.bool()].mean() < drawn[background].mean() - 0.02
 
 
-def test_the_segmenter_that_judges_learns_from_real_pairs_alone(pairs):
+def test_the_segmenters_that_judge_learn_from_real_pairs_alone(pairs):
     """Whether its judgement of drawn photographs counts changes the translator, never itself."""
     deaf, told = stage_two(pairs, reading_weight=0), stage_two(pairs, reading_weight=50)
     for name, network in deaf.networks.items():
@@ -62,8 +63,46 @@ def test_the_segmenter_that_judges_learns_from_real_pairs_alone(pairs):
         run.step()
     ours, theirs = weights(deaf), weights(told)
     same = {name for name in ours if torch.equal(ours[name], theirs[name])}
-    assert {name for name in ours if name.startswith("reader.")} <= same
+    assert {name for name in ours if name.startswith(("readers.0.", "readers.1."))} <= same
     assert not all(name in same for name in ours if name.startswith("translator."))
+
+
+def test_each_segmenter_learns_from_its_own_half_of_the_pairs(pairs):
+    run = stage_two(pairs)
+    run.stacks[run.drawn][len(pairs.photos) // 2 :, :3] = torch.nan
+    for _ in range(8):
+        run.update()
+    first, second = (
+        torch.cat([p.flatten() for p in each.parameters()]) for each in run.readers[:2]
+    )
+    assert first.isfinite().all() and second.isnan().any()
+
+
+def test_the_pupil_learns_from_drawn_photographs_alone_and_tells_the_discriminator(pairs):
+    run, other = stage_two(pairs), stage_two(pairs)
+    with torch.no_grad():
+        other.pupil.last.bias += 1
+    losses = [each.update()[1]["discriminator loss"] for each in (run, other)]
+    assert losses[0] != losses[1]
+    run = stage_two(pairs)
+    run.stacks[run.drawn][:, :3] = torch.nan
+    before = run.pupil.last.weight.clone()
+    run.update()  # in a foreign style, of which the real photographs know nothing
+    assert run.pupil.last.weight.isfinite().all()
+    assert not torch.equal(run.pupil.last.weight, before)
+
+
+def test_no_segmenter_judges_what_is_drawn_of_pairs_that_it_learns_from(pairs):
+    for seed in range(6):  # either half comes first
+        run = stage_two(pairs, seed=seed)
+        run.steps = 1  # beside a real photograph
+        for parameter in run.readers[1].parameters():
+            parameter.data.fill_(torch.nan)
+        _, values = run.update()
+        blind_learned, blind_judged = (
+            math.isnan(values[name]) for name in ("reading loss", "reading difference")
+        )
+        assert blind_learned != blind_judged
 
 
 def test_both_stages_learn_to_enlarge_what_they_draw(large_pairs):

@@ -60,7 +60,8 @@ def test_gradient_reaches_every_weight(translator):
     encoder = StyleEncoder(3, width=4)
     vessels, field, _ = order(side=64)
     mean, log_variance = encoder(torch.rand(2, 3, 64, 64), field)
-    features = discriminator(vessels, field, translator(vessels, field, mean + log_variance))
+    photo = translator(vessels, field, mean + log_variance)
+    features = discriminator(vessels, field, photo, vessels)
     sum(scale[-1].square().mean() for scale in features).backward()
     for network in (translator, discriminator, encoder):
         for name, parameter in network.named_parameters():
