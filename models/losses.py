@@ -90,19 +90,18 @@ def feature_matching(fake: Features, real: Features) -> Tensor:
     Means over scales; the scores are left out and no gradient flows through ``real``.
     """
     differences = [
-        (f.float() - r.detach().float()).abs().mean()
+        feature_difference(fake_scale[:-1], real_scale[:-1])
         for fake_scale, real_scale in zip(fake, real, strict=True)
-        for f, r in zip(fake_scale[:-1], real_scale[:-1], strict=True)
     ]
-    return torch.stack(differences).sum() / len(fake)
+    return torch.stack(differences).mean()
 
 
-def reading_difference(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference of what a segmenter makes of drawn and real photographs, summed over its
-    features; no gradient flows through ``real``.
+def feature_difference(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of a network's features of drawn and real photographs, summed over them;
+    no gradient flows through ``real``.
 
-    A perceptual loss (Johnson et al. 2016, arXiv 1603.08155) whose network has learned nothing but
-    where vessels are: how well each is seen, and where its edges lie. Texture it passes over.
+    A perceptual loss (Johnson et al. 2016, arXiv 1603.08155). Of a segmenter, which has learned nothing
+    but where vessels are, it tells how well each is seen and where its edges lie. Texture it passes over.
     """
     return torch.stack(
         [(f.float() - r.float().detach()).abs().mean() for f, r in zip(fake, real, strict=True)]

@@ -24,12 +24,12 @@ from models.augment import (
 from models.devices import Device
 from models.evaluation.useful.network import Segmenter, SegmenterConfig
 from models.losses import (
+    feature_difference,
     feature_matching,
     kl_to_normal,
     patch_discriminator_loss,
     patch_generator_loss,
     patch_r1_penalty,
-    reading_difference,
     vessel_weight,
     weighted_l1,
 )
@@ -231,7 +231,7 @@ class StageTwo(Run):
                 difference = values["photo difference"] = self._difference(
                     fake, photos, vessels, max(1, self.drawn // self.settings.photo_cells)
                 )
-                reading = values["reading difference"] = reading_difference(
+                reading = values["reading difference"] = feature_difference(
                     judge.features(drawn), real_readings
                 )
                 divergence = values["style divergence"] = kl_to_normal(mean, log_variance)
