@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -38,6 +39,7 @@ class Wish:
 
 
 NO_WISH = Wish()
+FIRST_VESSEL_LEVEL = math.floor(VESSEL_FROM * 255) + 1
 
 
 @dataclass(frozen=True)
@@ -266,11 +268,13 @@ def _map(
     shares: NDArray[np.floating[Any]],
 ) -> VesselMap:
     """A map with shares that agree with its label: what bridges gaps is vessel from edge to edge, and
-    of what was dropped nothing is left."""
+    of what was dropped nothing is left. Whole levels of 255, as a given map's are: what differs in a last
+    digit, as two runs of a network under load may, is photographed alike."""
     near = ndimage.binary_dilation(label, np.ones((3, 3)))
-    faint = np.where(near & field, shares.clip(0, VESSEL_FROM), 0)
-    full = np.where(shares > VESSEL_FROM, shares, 1).clip(0, 1)
-    agreeing = np.where(label, full, faint).astype(np.float32)
+    levels = (shares.clip(0, 1) * 255).round()
+    faint = np.where(near & field, levels.clip(max=FIRST_VESSEL_LEVEL - 1), 0)
+    full = np.where(shares > VESSEL_FROM, levels.clip(min=FIRST_VESSEL_LEVEL), 255)
+    agreeing = (np.where(label, full, faint) / 255).astype(np.float32)
     return VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), style, agreeing)
 
 
