@@ -1,5 +1,6 @@
 """Storage in a folder."""
 
+import fnmatch
 import os
 import secrets
 import shutil
@@ -129,9 +130,12 @@ class FolderStorage:
 
     def _part_files(self, key: str, upload: str) -> dict[int, Path]:
         folder = self._parts_folder(key, upload)
-        if not folder.exists():
-            raise nothing_sent(key)
-        return {int(path.name[1:6]): path for path in folder.glob(f".?????{PART}")}
+        try:
+            # Listed at once: another who has joined them may remove the folder at any time.
+            names = fnmatch.filter(os.listdir(folder), f".?????{PART}")
+        except FileNotFoundError:
+            raise nothing_sent(key) from None
+        return {int(name[1:6]): folder / name for name in names}
 
     def _parts_folder(self, key: str, upload: str) -> Path:
         return self._path(key).parent / f".{upload}.parts"
