@@ -50,6 +50,12 @@ def spread_loss(fake: Tensor, real: Tensor) -> Tensor:
     return F.relu(1 - mean_distance(fake) / mean_distance(real).detach())
 
 
+def layout_loss(refined: Tensor, drawn: Tensor, cell: int = 8) -> Tensor:
+    """How much vessel has come or gone: mean absolute difference of the means of ``cell`` x ``cell``
+    pixels of maps [B, 1, H, W]; a scalar. Where within a cell vessels run, it leaves open."""
+    return (F.avg_pool2d(refined, cell) - F.avg_pool2d(drawn.clamp(-1, 1), cell)).abs().mean()
+
+
 def enlarging_loss(half_log_odds: Tensor, maps: Tensor) -> Tensor:
     """Cross entropy of enlarged maps and real ones, soft and within [-1, 1]; a scalar."""
     return F.binary_cross_entropy_with_logits(2 * half_log_odds.float(), (maps + 1) / 2)

@@ -70,6 +70,19 @@ class VesselSettings(_Settings):
     augmentation_images: Whole = setting(
         10_000, 100, 10_000_000, "images over which the probability could move by one"
     )
+    refining: float = setting(
+        0.4,
+        0.0,
+        1.0,
+        "share of the time up to the largest size that is drawn in which the refiner learns, after the "
+        "others; 1 leaves what a package draws as it is, and refines it",
+    )
+    refining_r1: float = setting(
+        0.02, 0.0, 100.0, "gamma of the R1 penalty on the scores of parts of refined maps"
+    )
+    layout_weight: float = setting(
+        5.0, 0.0, 1000.0, "weight of what the refiner adds and takes away in cells of 8 x 8 pixels"
+    )
     average_images: float = setting(1000.0, 1.0, 1e6, "half-life of the weight average, in images")
     catch_up: float = setting(
         0.05, 0.0, 0.5, "share of a run from a package in which only the discriminator learns"

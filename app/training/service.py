@@ -122,6 +122,8 @@ def _find_model(
         if order.stages != "both":
             other = "photo" if order.stages == "vessel" else "vessel"
             raise invalid_field("from", f"Name a model to take the stage {other} from.")
+        if order.settings.vessel.refining == 1:
+            raise invalid_field("from", "Name a model whose vessel maps are to be refined.")
         return None
     try:
         model = services.registry.find(session, caller, order.from_)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,8 @@ from models.losses import (
     discriminator_loss,
     enlarging_loss,
     generator_loss,
+    layout_loss,
+    patch_r1_penalty,
     r1_penalty,
     spread_loss,
 )
@@ -40,14 +43,34 @@ from models.training.run import Run
 from models.training.settings import SettingsError, StageOneSettings
 from models.training.team import ALONE, Team
 from models.training.transfer import Origin, shared_resolution, take_over_vessel
-from models.vessel_gan import Enlarger, VesselConfig, VesselDiscriminator, VesselGenerator
+from models.vessel_gan import (
+    Enlarger,
+    PartDiscriminator,
+    VesselConfig,
+    VesselDiscriminator,
+    VesselGenerator,
+)
 
 # Relative time given to each resolution: the small ones only lay the ground, and the shape of a tree
 # is settled by 64 pixels.
 SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 6, 1024: 6}
 
-PART = 128  # pixels a side of the parts of maps that enlarging is learned from
+PART = 128  # pixels a side of the parts of maps that refining and enlarging are learned from
 DEVIATION_GROUP = 4  # samples in a group of the minibatch deviation, which no process may split
+
+
+Work = Literal["drawing", "refining", "enlarging"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What is learned at a point of the budget: which networks, at which resolution, with which fade, and
+    how much of the time for this work is over, from 0 to 1."""
+
+    work: Work
+    resolution: int
+    fade: float
+    progress: float
 
 
 class StageOne(Run):
@@ -79,16 +102,21 @@ class StageOne(Run):
                 )
         self.generator = device.place(VesselGenerator(config))
         self.discriminator = device.place(VesselDiscriminator(config))
+        self.part_discriminator = device.place(PartDiscriminator())
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.first_resolution = config.resolutions[0]
         rate, betas = settings.learning_rate, (0.0, 0.99)
         self.optimisers = {
             "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
             "discriminator": torch.optim.Adam(self.discriminator.parameters(), rate, betas),
+            "part discriminator": torch.optim.Adam(
+                self.part_discriminator.parameters(), rate, betas
+            ),
         }
         self.networks: dict[str, nn.Module] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
+            "part discriminator": self.part_discriminator,
             "average": self.average,
         }
         self.reached = self.first_resolution  # the largest that has come from a package
@@ -131,24 +159,36 @@ class StageOne(Run):
         self.origin = Origin.of(package)
 
     def judge_as(self, checkpoint: Path) -> None:
-        known = take_over(self.discriminator, networks_of(checkpoint)["discriminator"])
+        networks = networks_of(checkpoint)
+        known = take_over(self.discriminator, networks["discriminator"])
+        take_over(self.part_discriminator, networks.get("part discriminator", {}))
         if known and self.reached < self.config.resolution:
             # What was reached is judged already: the next size grows in.
             self.first_resolution = 2 * self.reached
             self.growing = True
 
-    def schedule(self) -> tuple[int, float]:
-        """Resolution and fade for the budget spent so far."""
-        resolutions = [r for r in self.config.resolutions if r >= self.first_resolution]
-        shares = [SHARES[r] for r in resolutions]
-        place = self.budget.progress * sum(shares)
-        for resolution, share in zip(resolutions, shares, strict=True):
-            if place < share or resolution == self.config.resolution:
-                fade = min(1.0, place / share / self.settings.fade)
+    def schedule(self) -> Phase:
+        """What to learn with the budget spent so far."""
+        ahead = [r for r in self.config.resolutions if r >= self.first_resolution]
+        drawn = {r: SHARES[r] for r in ahead if r <= self.config.drawn}
+        refining = self.settings.refining if self.config.refined else 0.0
+        shares: dict[Work, dict[int, float]] = {
+            "drawing": {r: (1 - refining) * share for r, share in drawn.items()},
+            "refining": {self.config.drawn: refining * sum(drawn.values())},
+            "enlarging": {r: SHARES[r] for r in ahead if r > self.config.drawn},
+        }
+        phases = [(w, r, share) for w in shares for r, share in shares[w].items() if share]
+        place = self.budget.progress * sum(share for _, _, share in phases)
+        for work, resolution, share in phases:
+            if place < share or (work, resolution, share) == phases[-1]:
                 begun = resolution == self.first_resolution and not self.growing
-                return resolution, 1.0 if begun else fade
+                whole = work == "refining" or begun
+                fade = 1.0 if whole else min(1.0, place / share / self.settings.fade)
+                before = sum(s for r, s in shares[work].items() if r < resolution)
+                progress = (before + place) / sum(shares[work].values())
+                return Phase(work, resolution, fade, progress)
             place -= share
-        raise AssertionError("the last resolution always returns")
+        raise AssertionError("the last phase always returns")
 
     def batch(self, resolution: int) -> int:
         """Maps in a batch; smaller where one map is dear."""
@@ -171,9 +211,9 @@ class StageOne(Run):
             maps = old.lerp(maps, fade)
         return maps
 
-    def _fake(self, count: int, resolution: int, fade: float) -> Tensor:
+    def _fake(self, generator: VesselGenerator, count: int, resolution: int, fade: float) -> Tensor:
         noise = self.team.share(torch.randn(count, self.config.latent, generator=self.random))
-        return self.generator(noise.to(self.device.name), resolution, fade)
+        return generator.draw(noise.to(self.device.name), resolution, fade)
 
     def _score(self, maps: Tensor, fade: float) -> Tensor:
         return self.discriminator(self._augment(maps.float()), fade).float()
@@ -184,19 +224,28 @@ class StageOne(Run):
         return move(maps, self.team.share(matrices), outside=-1.0)
 
     def update(self) -> tuple[int, dict[str, float]]:
-        resolution, fade = self.schedule()
-        if resolution > self.config.drawn:
-            return self._update_enlarger(resolution)
+        now = self.schedule()
+        # Learning slows down at the end, so that the last averages are of like weights.
+        rate = self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - now.progress))
+        for optimiser in self.optimisers:
+            self.set_learning_rate(optimiser, rate)
+        learn = {
+            "drawing": self._update_gan,
+            "refining": self._update_refiner,
+            "enlarging": self._update_enlarger,
+        }
+        count, values = learn[now.work](now)
+        return count, values | {"resolution": now.resolution}
+
+    def _update_gan(self, now: Phase) -> tuple[int, dict[str, float]]:
+        resolution, fade = now.resolution, now.fade
         count = self.batch(resolution)
-        rate = self._falling_rate()
         # A new discriminator's first opinions would undo what the generator brought along.
-        new = self.origin and not self.growing
-        catching_up = new and self.budget.progress < self.settings.catch_up
-        self.set_learning_rate("generator", 0.0 if catching_up else rate)
-        self.set_learning_rate("discriminator", rate)
+        if self.origin and not self.growing and now.progress < self.settings.catch_up:
+            self.set_learning_rate("generator", 0.0)
         real = self._real(count, resolution, fade)
         with self.device.autocast():
-            fake = self._fake(count, resolution, fade)
+            fake = self._fake(self.generator, count, resolution, fade)
         values = self._update_discriminator(real, fake.detach(), fade)
         values |= self._update_generator(real, fake, fade)
         average_into(self.average, self.generator, 0.5 ** (count / self.settings.average_images))
@@ -204,28 +253,62 @@ class StageOne(Run):
             self.collapsed_images = 0
         else:
             self.collapsed_images += count
-        values |= {"resolution": resolution, "augmentation": self.strength.probability}
-        return count, values
+        return count, values | {"augmentation": self.strength.probability}
 
-    def _falling_rate(self) -> float:
-        """Learning slows down at the end, so that the last averages are of like weights."""
-        return self.settings.learning_rate * min(1.0, 0.2 + 4 * (1 - self.budget.progress))
+    def _update_refiner(self, now: Phase) -> tuple[int, dict[str, float]]:
+        """Teach the refiner and its discriminator by parts of what is drawn; no other changes."""
+        refiner, average = self.generator.refiner, self.average.refiner
+        assert refiner and average
+        count, whole = self.settings.batch, self.batch(now.resolution)
+        with torch.no_grad(), self.device.autocast():
+            drawn = self._fake(self.average, whole, now.resolution, now.fade).float()
+        real = self._real(whole, now.resolution, now.fade)
+        drawn, real = (
+            self.team.share(random_parts(self.team.gather(maps), count, PART, self.random))
+            for maps in (drawn, real)
+        )
+        with self.device.autocast():
+            refined = refiner(drawn)
+        values = self._update_part_discriminator(real, refined.detach())
+        self.part_discriminator.requires_grad_(False)
+        with self.device.autocast():
+            loss = generator_loss(self.part_discriminator(refined).float())
+        moved = layout_loss(refined, drawn)
+        self.descend("generator", loss + self.settings.layout_weight * moved)
+        self.part_discriminator.requires_grad_(True)
+        average_into(average, refiner, 0.5 ** (count / self.settings.average_images))
+        return count, values | {"generator loss": loss.item(), "layout moved": moved.item()}
 
-    def _update_enlarger(self, resolution: int) -> tuple[int, dict[str, float]]:
+    def _update_part_discriminator(self, real: Tensor, refined: Tensor) -> dict[str, float]:
+        judge, optimiser = self.part_discriminator, self.optimisers["part discriminator"]
+        with self.device.autocast():
+            loss = discriminator_loss(judge(real).float(), judge(refined).float())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        every = self.settings.r1_every
+        if self.steps % every == 0:
+            shown = real.clone().requires_grad_()
+            penalty = patch_r1_penalty(shown, [[judge(shown)]])
+            (penalty * (self.settings.refining_r1 / 2 * every)).backward()
+        self.team.average_gradients(optimiser)
+        optimiser.step()
+        return {"discriminator loss": loss.item()}
+
+    def _update_enlarger(self, now: Phase) -> tuple[int, dict[str, float]]:
         """Teach the network that doubles maps to this resolution; no other changes."""
+        resolution = now.resolution
         which = (resolution // self.config.drawn).bit_length() - 2
         enlarger, average = self.generator.enlargers[which], self.average.enlargers[which]
         assert isinstance(enlarger, Enlarger)
         count = self.settings.batch
         parts = random_parts(self.maps[resolution], count, 2 * PART, self.random)
         maps = F.avg_pool2d(self.team.share(parts), 2)
-        self.set_learning_rate("generator", self._falling_rate())
         small = enlarging_flaws(F.avg_pool2d(maps, 2), self.random)
         with self.device.autocast():
             loss = enlarging_loss(enlarger.half_log_odds(small), maps)
         self.descend("generator", loss)
         average_into(average, enlarger, 0.5 ** (count / self.settings.average_images))
-        return count, {"enlarging loss": loss.item(), "resolution": resolution}
+        return count, {"enlarging loss": loss.item()}
 
     @property
     def complete(self) -> bool:
@@ -240,7 +323,7 @@ class StageOne(Run):
             raise Diverged(
                 self.stage,
                 self.budget.images_spent,
-                f"at {self.schedule()[0]} px the drawn maps have been alike for "
+                f"at {self.schedule().resolution} px the drawn maps have been alike for "
                 f"{self.collapsed_images} images, with less than "
                 f"{1 - self.settings.collapse_lacking:.0%} of the spread of the real ones",
                 "a larger spread or r1_per_pixel, or a lower learning_rate",
@@ -277,9 +360,10 @@ class StageOne(Run):
 
     def samples(self) -> Tensor:
         """Sixteen maps of the averaged generator from fixed noise."""
-        resolution, fade = self.schedule()
+        now, noise = self.schedule(), self.fixed_noise.to(self.device.name)
+        draw = self.average.draw if now.work == "drawing" else self.average
         with torch.inference_mode():
-            return self.average(self.fixed_noise.to(self.device.name), resolution, fade)
+            return draw(noise, now.resolution, now.fade)
 
     def extra_state(self) -> dict[str, Any]:
         return {

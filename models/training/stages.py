@@ -49,6 +49,11 @@ def make_stages(
             raise SettingsError(f"{stage}: no such stage, use vessel or photo")
     first = StageOneSettings.choose(device.gpu, settings.get("vessel"))
     second = StageTwoSettings.choose(device.gpu, settings.get("photo"))
+    if first.refining == 1 and not package:
+        raise SettingsError(
+            "vessel.refining: 1, must be less without a package to start from: the refiner would learn "
+            "from maps that nobody has learned to draw"
+        )
     one_budget, two_budget = Budget(minutes, images), Budget(minutes, images)
     one = StageOne(pairs, first.config(resolution), first, one_budget, device, seed, team)
     two = StageTwo(

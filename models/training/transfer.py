@@ -50,14 +50,16 @@ def shared_resolution(run: VesselConfig, package: VesselConfig) -> int:
 
 
 def take_over_vessel(generator: VesselGenerator, package: VesselGenerator, up_to: int) -> None:
-    """Copy the dense layer, every level up to a resolution, and the enlargers if it is the largest that
-    is drawn; the others stay as they are."""
+    """Copy the dense layer, every level up to a resolution, and the refiner and the enlargers if it is the
+    largest that is drawn; the others stay as they are."""
     level = generator.config.level(up_to)
     pairs: list[tuple[nn.Module, nn.Module]] = [(generator.dense, package.dense)]
     pairs += zip(generator.levels[:level], package.levels[:level], strict=True)
     pairs += zip(generator.to_map[: level + 1], package.to_map[: level + 1], strict=True)
     if up_to == generator.config.drawn == package.config.drawn:
         pairs += zip(generator.enlargers, package.enlargers, strict=False)
+        if generator.refiner and package.refiner:
+            pairs.append((generator.refiner, package.refiner))
     for ours, theirs in pairs:
         ours.load_state_dict(theirs.state_dict())
 

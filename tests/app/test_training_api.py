@@ -106,6 +106,7 @@ def test_an_order_is_answered_with_the_run(api: TestClient, upload: str) -> None
         ({"budget": {"hours": 1}}, "/budget/hours", "There is no such field."),
         ({"stages": "photo"}, "/from", "Name a model to take the stage vessel from."),
         ({"stages": "vessel"}, "/from", "Name a model to take the stage photo from."),
+        ({"settings": {"vessel": {"refining": 1}}}, "/from", "Name a model whose vessel maps"),
         ({"from": "never"}, "/from", "There is no model 'never'"),
         ({"stages": "photo", "from": "eye"}, "/from", "have 64, 128 px, not 256"),
         ({"settings": {"vessel": {"pace": 1}}}, "/settings/vessel/pace", "no such field"),

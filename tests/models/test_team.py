@@ -72,13 +72,16 @@ def test_two_processes_train_what_one_does(large_pairs, pair_folder, tmp_path):
             share = (got - expected).norm() / (expected - before).norm()
             painter = stage == "photo" and network in PAINTERS
             assert share < (PAINTERS_TOLERANCE if painter else TOLERANCE), network
-        lines = [
-            json.loads((folder / f"{stage}.jsonl").read_text().splitlines()[-1])
+        journals = [
+            [json.loads(line) for line in (folder / f"{stage}.jsonl").read_text().splitlines()]
             for folder in (alone, together)
         ]
-        assert lines[0].keys() == lines[1].keys()
-        for name in lines[0].keys() - {"seconds", "images per second"}:
-            assert lines[1][name] == pytest.approx(lines[0][name], rel=1e-3, abs=1e-4), name
+        # Lines are means over ten seconds or what was left: a slow machine writes more of them.
+        if len(journals[0]) == len(journals[1]) == 1:
+            (line,), (same,) = journals
+            assert line.keys() == same.keys()
+            for name in line.keys() - {"seconds", "images per second"}:
+                assert same[name] == pytest.approx(line[name], rel=1e-3, abs=1e-4), name
     # A checkpoint does not depend on the number of processes: one goes on where two have ended.
     main([*pairs, "--images", "56", "--run", str(together), "--stage", "vessel"])
 

@@ -18,9 +18,10 @@ from models.training.budget import Budget
 from models.training.command import main
 from models.training.journal import Journal
 from models.training.loop import train
-from models.training.settings import StageOneSettings, StageTwoSettings
+from models.training.settings import SettingsError, StageOneSettings, StageTwoSettings
 from models.training.stage_one import StageOne
 from models.training.stage_two import StageTwo
+from models.training.stages import make_stages
 from models.translator import VESSEL_FROM, TranslatorConfig
 from models.vessel_gan import VesselConfig
 from tests.models.runs import stage_one, stage_two, weights
@@ -34,10 +35,52 @@ def test_it_grows_through_every_resolution_and_ends_faded_in(pairs):
     while run.budget.progress < 1:
         seen.append(run.schedule())
         run.budget.spend(1, 0.01)
-    assert sorted({resolution for resolution, _ in seen}) == [4, 8, 16, 32]
-    assert [r for r, _ in seen] == sorted(r for r, _ in seen)
-    fades = [fade for resolution, fade in seen if resolution == 32]
+    sizes = [now.resolution for now in seen]
+    assert sorted(set(sizes)) == [4, 8, 16, 32] and sizes == sorted(sizes)
+    assert {now.work for now in seen} == {"drawing"}
+    progress = [now.progress for now in seen]
+    assert progress == sorted(progress) and progress[0] == 0 and progress[-1] > 0.99
+    fades = [now.fade for now in seen if now.resolution == 32]
     assert fades == sorted(fades) and fades[0] < 0.05 and fades[-1] == 1.0
+
+
+def test_what_is_drawn_is_refined_before_it_is_enlarged(large_pairs):
+    config = VesselConfig((8,) * 5, latent=8, enlargements=1, refined=True)
+    settings = StageOneSettings(refining=0.5)
+    run = StageOne(large_pairs, config, settings, Budget(images=1000), CPU)
+    works, sizes = [], []
+    while run.budget.progress < 1:
+        now = run.schedule()
+        works.append(now.work)
+        sizes.append((now.work, now.resolution))
+        run.budget.spend(1, 0.01)
+    assert list(dict.fromkeys(works)) == ["drawing", "refining", "enlarging"]
+    assert abs(works.count("drawing") - works.count("refining")) <= 1
+    assert sizes[-1] == ("enlarging", 128) and ("refining", 64) in sizes
+
+
+def test_the_refiner_learns_from_what_the_averaged_generator_draws(large_pairs):
+    """Nothing else changes, it draws what looks more real to a new judge, and the layout stays."""
+    config = VesselConfig((8,) * 5, latent=8, refined=True)
+    settings = StageOneSettings(refining=1, average_images=50)
+    run = StageOne(large_pairs, config, settings, Budget(images=10_000), CPU)
+    noise = run.fixed_noise
+    with torch.inference_mode():
+        drawn = run.average.draw(noise, 64)
+        assert torch.allclose(run.average(noise), 0.97 * drawn.clamp(-1, 1), atol=1e-5)
+    before = weights(run)
+    losses = [run.step() for _ in range(40)]
+    changed = {k for k, v in weights(run).items() if not torch.equal(v, before[k])}
+    assert {key.split(".")[0] for key in changed} == {"generator", "average", "part discriminator"}
+    assert all(".refiner." in key for key in changed if not key.startswith("part"))
+    assert torch.equal(run.samples(), run.average(noise))
+    assert not torch.allclose(run.samples(), 0.97 * drawn.clamp(-1, 1), atol=0.01)
+    assert losses[-1]["layout moved"] > 0
+
+
+def test_a_refiner_needs_a_package_whose_maps_it_refines(large_pairs):
+    with pytest.raises(SettingsError, match=r"vessel\.refining: 1, must be less without a package"):
+        make_stages(large_pairs, 64, CPU, images=8, settings={"vessel": {"refining": 1}})
 
 
 def test_stage_two_learns_where_the_vessels_are(pairs):

@@ -12,12 +12,12 @@ from models.training.checkpoint import CheckpointError
 from models.training.command import main
 from models.training.loop import checkpoint_path, train
 from models.training.settings import StageOneSettings, StageTwoSettings
-from models.training.stage_one import StageOne
+from models.training.stage_one import Phase, StageOne
 from models.training.stage_two import StageTwo
 from models.training.stages import make_stages
-from models.training.transfer import TransferError
+from models.training.transfer import TransferError, take_over_vessel
 from models.translator import VESSEL_FROM
-from models.vessel_gan import VesselConfig
+from models.vessel_gan import VesselConfig, VesselGenerator
 from tests.models.runs import stage_two, weights
 
 CPU = Device.choose("cpu")
@@ -45,7 +45,7 @@ def test_a_run_of_the_same_size_starts_from_the_packages_weights(large_pairs, pa
     run = from_package(large_pairs, package, (8,) * 5)
     for network in (run.generator, run.average):
         assert equal(package.vessel_generator().state_dict(), network.state_dict())
-    assert run.schedule() == (64, 1.0)
+    assert run.schedule() == Phase("drawing", 64, 1.0, 0.0)
     photo = stage_two(pairs)
     photo.start_from(package)
     for network in (photo.translator, photo.average):
@@ -69,9 +69,24 @@ def test_at_twice_the_size_shared_levels_are_kept_and_the_new_one_fades_in(large
     while run.budget.progress < 1:
         seen.append(run.schedule())
         run.budget.spend(1, 0.01)
-    assert sorted({resolution for resolution, _ in seen}) == [64, 128]
-    assert {fade for resolution, fade in seen if resolution == 64} == {1.0}
-    assert next(fade for resolution, fade in seen if resolution == 128) < 0.1
+    assert sorted({now.resolution for now in seen}) == [64, 128]
+    assert {now.fade for now in seen if now.resolution == 64} == {1.0}
+    assert next(now.fade for now in seen if now.resolution == 128) < 0.1
+
+
+def test_a_refiner_is_taken_over_with_what_it_refines(large_pairs, package):
+    config = replace(package.vessel_config, refined=True)
+    taught, fresh = VesselGenerator(config), VesselGenerator(config)
+    take_over_vessel(fresh, taught, 64)
+    assert equal(taught.state_dict(), fresh.state_dict())
+    # To what has levels above those that were refined it is of no use.
+    larger = VesselGenerator(VesselConfig((8,) * 6, latent=8, refined=True))
+    before = larger.refiner.enter[0].weight.clone()
+    take_over_vessel(larger, taught, 64)
+    assert torch.equal(before, larger.refiner.enter[0].weight)
+    # One that is not refined leaves the run's own as it is: untaught.
+    take_over_vessel(fresh, package.vessel_generator(), 64)
+    assert torch.equal(taught.refiner.enter[0].weight, fresh.refiner.enter[0].weight)
 
 
 def test_levels_of_another_width_start_anew(large_pairs, package):
@@ -159,7 +174,7 @@ def test_the_run_of_a_package_gives_its_judges_and_only_enlarging_is_left(
     run.start_from(package)
     run.judge_as(checkpoint_path(tmp_path, "vessel"))
     assert equal(earlier.discriminator.state_dict(), run.discriminator.state_dict())
-    assert run.schedule()[0] == 128 and not run.complete
+    assert run.schedule().resolution == 128 and not run.complete
     with pytest.raises(CheckpointError, match=r"none\.safetensors: cannot be gone on from"):
         run.judge_as(checkpoint_path(tmp_path, "none"))
 
