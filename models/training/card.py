@@ -17,13 +17,23 @@ MEASURES = {
     "reach": "reach of the tree, radii of the field",
 }
 
+REFINED = (
+    "; its vessels redrawn by a network that learned from parts of real maps, arXiv\n1612.07828"
+)
+
 
 def write_card(
-    path: Path, facts: Mapping[str, Any], sampling: SamplingConfig, drawn: int, side: int
+    path: Path,
+    facts: Mapping[str, Any],
+    sampling: SamplingConfig,
+    drawn: int,
+    side: int,
+    refined: bool,
 ) -> None:
     """Write the card of a package's facts (see :func:`models.package.write_package`).
 
-    ``sampling`` says how its pairs are drawn: at ``drawn`` pixels a side, enlarged to ``side``.
+    ``sampling`` says how its pairs are drawn: at ``drawn`` pixels a side, maps ``refined`` or not, enlarged
+    to ``side``.
     """
     data, metrics, training = facts["training_data"], facts["metrics"], facts["training"]
     rows = [
@@ -41,8 +51,9 @@ def write_card(
         f"""# {facts["name"]} {facts["version"]}
 
 {facts["title"]}. Stage one draws a vessel map from noise (progressively growing GAN, arXiv
-1710.10196), stage two renders the photograph that shows it (pix2pixHD family, arXiv 1711.11585, with
-a style code); the method is that of Andreini et al., arXiv 1907.12296.
+1710.10196{REFINED if refined else ""}), stage two renders
+the photograph that shows it (pix2pixHD family, arXiv 1711.11585, with a style code); the method is that of
+Andreini et al., arXiv 1907.12296.
 
 ## Learned from
 

@@ -118,7 +118,7 @@ def package_run(
     }
     facts["metrics"] = measure(drawn, labels, fields)
     save_samples(drawn[:SHEET_PAIRS], partial / "samples.png")
-    write_card(partial / "CARD.md", facts, sampling, two.drawn, two.resolution)
+    write_card(partial / "CARD.md", facts, sampling, two.drawn, two.resolution, one.config.refined)
     write(texture)
     load_package(partial)
     shutil.rmtree(folder, ignore_errors=True)
