@@ -56,12 +56,17 @@ class Texture:
             raise ValueError("texture: covariances must be finite, patchiness within 0 and 2")
 
 
-def measure_texture(real: Pictures, rendered: Pictures) -> Texture:
-    """What real photographs have more of than rendered ones, away from vessels, disc and rim.
+def measure_texture(real: Pictures, rendered: Pictures) -> Texture | None:
+    """What real photographs have more of than rendered ones, away from vessels, disc and rim. None if most
+    have less, as where the few that show lesions make up all the difference: as texture, these would be
+    strewn over every pair.
 
     Each is photographs [N, S, S, 3], labels and fields of view [N, S, S]; rendered are the real labels
     in turn, as often as one likes.
     """
+    typical = np.median([_variance(*one) for one in zip(*real, strict=True)])
+    if typical <= np.mean([_variance(*one) for one in zip(*rendered, strict=True)]):
+        return None
     size = real[0].shape[1]
     reach = round(4 * WIDEST * size)
     away = np.arange(-reach, reach + 1) / (reach / 2)
@@ -96,6 +101,14 @@ def _patch_variance(
             local = power[enough] / near[enough]
             variances.append(float((np.log(local + 1e-8) / 2).var()))
     return float(np.mean(variances)) if variances else 0.0
+
+
+def _variance(
+    photo: NDArray[np.uint8], label: NDArray[np.bool_], field: NDArray[np.bool_]
+) -> float:
+    """Of the background's residuals, summed over the colours."""
+    residual, ground = _background(photo, label, field)
+    return float((residual**2).sum(axis=0)[ground].sum() / max(1, ground.sum()))
 
 
 def _covariance(

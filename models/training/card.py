@@ -21,6 +21,12 @@ REFINED = (
     "; its vessels redrawn by a network that learned from parts of real maps, arXiv\n1612.07828"
 )
 
+TEXTURED = """
+Photographs get random texture with the covariance, between pixels and colours, of what one of the training
+photographs, drawn by lot, has more of than renderings have, and a strength that comes and goes as theirs does; no
+photograph's own texture is kept.
+"""
+
 
 def write_card(
     path: Path,
@@ -28,12 +34,14 @@ def write_card(
     sampling: SamplingConfig,
     drawn: int,
     side: int,
+    *,
     refined: bool,
+    textured: bool,
 ) -> None:
     """Write the card of a package's facts (see :func:`models.package.write_package`).
 
     ``sampling`` says how its pairs are drawn: at ``drawn`` pixels a side, maps ``refined`` or not, enlarged
-    to ``side``.
+    to ``side``; photographs ``textured`` or not.
     """
     data, metrics, training = facts["training_data"], facts["metrics"], facts["training"]
     rows = [
@@ -64,10 +72,8 @@ Files: {", ".join(data["images"])}.
 Training: {budget}.
 {_enlarged(drawn, side)}
 A drawn vessel that breaks off is joined to the next piece where that lies ahead of it, up to
-{sampling.longest_bridge:g} pixels away. Photographs get random texture with the covariance, between pixels and
-colours, of what one of the training photographs, drawn by lot, has more of than renderings have, and a
-strength that comes and goes as theirs does; no photograph's own texture is kept.
-
+{sampling.longest_bridge:g} pixels away.
+{TEXTURED if textured else ""}
 ## Measured
 
 {metrics["pairs"]} pairs of the order with seed 0 beside the training labels at the same size; mean and

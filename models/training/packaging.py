@@ -118,7 +118,15 @@ def package_run(
     }
     facts["metrics"] = measure(drawn, labels, fields)
     save_samples(drawn[:SHEET_PAIRS], partial / "samples.png")
-    write_card(partial / "CARD.md", facts, sampling, two.drawn, two.resolution, one.config.refined)
+    write_card(
+        partial / "CARD.md",
+        facts,
+        sampling,
+        two.drawn,
+        two.resolution,
+        refined=one.config.refined,
+        textured=texture is not None,
+    )
     write(texture)
     load_package(partial)
     shutil.rmtree(folder, ignore_errors=True)
@@ -135,7 +143,7 @@ def real_labels(
     return (shares.numpy() > threshold) & fields, fields
 
 
-def texture_of(pairs: PairSet, sampler: PairSampler) -> Texture:
+def texture_of(pairs: PairSet, sampler: PairSampler) -> Texture | None:
     """What the training photographs have that the translator's renderings of their labels have not."""
     real = real_pairs(pairs, sampler.resolution)
     rendered = rendered_pairs(

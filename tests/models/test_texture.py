@@ -78,11 +78,16 @@ def test_a_texture_is_its_seeds_own(texture: Texture) -> None:
     assert np.abs(first.astype(int) - other).mean() > 1
 
 
-def test_nothing_is_added_to_photographs_that_lack_nothing() -> None:
+def test_there_is_no_texture_where_only_a_few_photographs_have_more_of_it() -> None:
     same = photographs(1, 1, 0.05)
-    none = measure_texture(same, same)
-    grey, field = np.full((SIZE, SIZE, 3), 100, np.float32), np.ones((SIZE, SIZE), np.uint8)
-    assert (TexturePainter(none, SIZE).add(grey, field, 1) == 100).all()
+    assert measure_texture(same, same) is None
+    smooth, labels, fields = photographs(6, 1, 0.02)
+    rough, _, _ = photographs(6, 1, 0.2)
+    rendered = photographs(6, 2, 0.05)
+    few = np.concatenate([smooth[:4], rough[4:]]), labels, fields
+    many = np.concatenate([smooth[:2], rough[2:]]), labels, fields
+    assert measure_texture(few, rendered) is None
+    assert measure_texture(many, rendered) is not None
 
 
 def test_a_package_keeps_it(tmp_path, texture: Texture) -> None:
