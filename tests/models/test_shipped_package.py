@@ -88,3 +88,16 @@ def test_larger_packages_draw_the_same_pairs_enlarged(name, drawn):
     label, field = pair.label > 0, pair.mask > 0
     shown = vessel_contrast(pair.image, label, field)
     assert shown > 2 and shifted_contrast(pair.image, label, field) < shown - 4
+
+
+@pytest.mark.parametrize("name", ["hrf-512", "hrf-1024"])
+def test_packages_of_hrf_show_vessels_in_a_field_cut_above_and_below(name):
+    package = load_package(SHIPPED.with_name(name))
+    assert package.sampling.eye == "right"
+    [pair] = PairSampler(package, "cpu").sample([pair_seed(0, 0)])
+    label, field = pair.label > 0, pair.mask > 0
+    rows, columns = field.any(axis=1).sum(), field.any(axis=0).sum()
+    assert rows / columns < 0.8
+    assert 0.04 < label.sum() / field.sum() < 0.16
+    shown = vessel_contrast(pair.image, label, field)
+    assert shown > 2 and shifted_contrast(pair.image, label, field) < shown - 4
