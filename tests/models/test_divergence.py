@@ -44,12 +44,12 @@ def test_weights_that_no_loss_has_met_are_not_saved(pairs, tmp_path):
 def test_a_generator_that_draws_one_map_only_is_stopped(pairs, tmp_path):
     run = stage_one(pairs, images=800)
     run.settings = replace(run.settings, collapse_images=80)
-    draw = run.generator.forward
+    draw = run.generator.draw
     slices = 0
 
     def collapse(now):
         if now.images >= 200:
-            run.generator.forward = lambda z, *rest: draw(torch.ones_like(z), *rest)
+            run.generator.draw = lambda z, *rest: draw(torch.ones_like(z), *rest)
 
     with pytest.raises(Diverged, match=r"at \d+ px the drawn maps have been alike for 80 images"):
         while not train(run, tmp_path, report=collapse, seconds=0.02, save_seconds=1e-6):
