@@ -204,11 +204,18 @@ class VesselGenerator(nn.Module):
             below = x
             for convolution in convolutions.children():
                 x = pixel_norm(_activate(convolution(x)))
-        drawn = self.to_map[level](x)
+        drawn = self._map_of(level, x)
         if level and fade < 1.0:
-            old = F.interpolate(self.to_map[level - 1](below), scale_factor=2, mode="nearest")
+            old = F.interpolate(self._map_of(level - 1, below), scale_factor=2, mode="nearest")
             drawn = old.lerp(drawn, fade)
         return drawn
+
+    def _map_of(self, level: int, x: Tensor) -> Tensor:
+        """The level's 1 x 1 convolution, written out: oneDNN's rounds otherwise with another number of
+        threads, and a pair is to be the same whatever machine draws it."""
+        layer = self.to_map[level]
+        assert isinstance(layer, EqualConv2d) and layer.bias is not None
+        return (x * (layer.weight * layer.scale)).sum(dim=1, keepdim=True) + layer.bias
 
 
 class VesselDiscriminator(nn.Module):

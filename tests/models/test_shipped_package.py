@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import models
 from models.metrics import map_measures, overlap, shifted_contrast, vessel_contrast
@@ -66,6 +67,20 @@ def test_dark_vessels_lie_on_the_label(drawn):
 def test_photographs_of_an_order_differ_in_light(drawn):
     lit = [pair.image[pair.mask > 0].mean(axis=0) for pair in drawn]
     assert (np.std(lit, axis=0) > np.array(REAL_LIGHT) / 2).all()
+
+
+def test_pairs_do_not_depend_on_the_number_of_threads(package):
+    threads = torch.get_num_threads()
+    seeds = [pair_seed(3, index) for index in range(package.sampling.batch_size)]
+    try:
+        drawn = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            drawn.append(PairSampler(package, "cpu").sample(seeds))
+    finally:
+        torch.set_num_threads(threads)
+    for one, two in zip(*drawn, strict=True):
+        assert np.array_equal(one.label, two.label) and np.array_equal(one.image, two.image)
 
 
 def test_card_and_manifest_agree(package):
