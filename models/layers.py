@@ -55,6 +55,20 @@ class EqualDownConv2d(EqualConv2d):
         return F.conv2d(x, self.weight * self.scale, self.bias, stride=2, padding=1)
 
 
+class EqualToMap(EqualConv2d):
+    """1 x 1 convolution to one plane, written out; [B, in, H, W] -> [B, 1, H, W].
+
+    oneDNN's rounds otherwise with another number of threads, and a pair is to be the same whatever draws it.
+    """
+
+    def __init__(self, inputs: int):
+        super().__init__(inputs, 1, 1, gain=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.bias is not None  # these layers always have one
+        return (x * (self.weight * self.scale)).sum(dim=1, keepdim=True) + self.bias
+
+
 class EqualLinear(nn.Linear):
     """Fully connected layer with an equalised learning rate; [B, in] -> [B, out]."""
 

@@ -27,6 +27,7 @@ from models.layers import (
     EqualConv2d,
     EqualDownConv2d,
     EqualLinear,
+    EqualToMap,
     EqualUpConv2d,
     append_minibatch_deviation,
     pixel_norm,
@@ -114,9 +115,7 @@ class Enlarger(nn.Module):
 
     def half_log_odds(self, maps: Tensor) -> Tensor:
         """Half the logarithm of the odds of vessel, whose hyperbolic tangent is a soft map."""
-        x = maps.clamp(-1, 1)
-        for convolution in self.convolutions:
-            x = _activate(convolution(x))
+        x = _all_of(self.convolutions, maps.clamp(-1, 1))
         return F.pixel_shuffle(self.quarters(x), 2)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -171,7 +170,7 @@ class VesselGenerator(nn.Module):
         self.levels = nn.ModuleList(
             nn.Sequential(EqualUpConv2d(a, b), EqualConv2d(b, b)) for a, b in pairs
         )
-        self.to_map = nn.ModuleList(EqualConv2d(c, 1, 1, gain=1.0) for c in config.channels)
+        self.to_map = nn.ModuleList(EqualToMap(c) for c in config.channels)
         self.refiner = Refiner() if config.refined else None
         self.enlargers = nn.ModuleList(Enlarger() for _ in range(config.enlargements))
 
@@ -197,28 +196,18 @@ class VesselGenerator(nn.Module):
         return maps
 
     def draw(self, z: Tensor, resolution: int, fade: float = 1.0) -> Tensor:
-        """What the GAN alone draws, at one of the resolutions that are drawn; else as the whole does."""
+        """What the GAN alone draws, at one of the resolutions that are drawn, neither refined nor enlarged."""
         level = self.config.level(resolution)
         x = below = pixel_norm(_activate(self.dense(pixel_norm(z)).view(len(z), -1, 4, 4)))
         for convolutions in self.levels[:level]:
             below = x
             for convolution in convolutions.children():
                 x = pixel_norm(_activate(convolution(x)))
-        drawn = self._map_of(level, x)
+        drawn = self.to_map[level](x)
         if level and fade < 1.0:
-            old = F.interpolate(self._map_of(level - 1, below), scale_factor=2, mode="nearest")
+            old = F.interpolate(self.to_map[level - 1](below), scale_factor=2, mode="nearest")
             drawn = old.lerp(drawn, fade)
         return drawn
-
-    def _map_of(self, level: int, x: Tensor) -> Tensor:
-        """The level's 1 x 1 convolution. Where nothing is learned it is written out: oneDNN's rounds
-        otherwise with another number of threads, and a pair is to be the same whatever draws it. Its
-        gradient, though, does not depend on threads, as that of a sum would."""
-        layer = self.to_map[level]
-        if torch.is_grad_enabled():
-            return layer(x)
-        assert isinstance(layer, EqualConv2d) and layer.bias is not None
-        return (x * (layer.weight * layer.scale)).sum(dim=1, keepdim=True) + layer.bias
 
 
 class VesselDiscriminator(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,15 @@ class Run(ABC):
     def restore_extra_state(self, state: dict[str, Any]) -> None:  # noqa: B027
         """Take back what :meth:`extra_state` gave."""
 
-    def descend(self, optimiser: str, loss: Tensor) -> None:
-        """One step of an optimiser along the gradient of a loss, mean over the processes."""
+    def descend(
+        self, optimiser: str, loss: Tensor, penalty: Callable[[], Tensor] | None = None
+    ) -> None:
+        """One step of an optimiser along the gradient of a loss, mean over the processes. A ``penalty`` is
+        added to it, but computed when the memory of the loss is free again."""
         self.optimisers[optimiser].zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if penalty:
+            penalty().backward()  # type: ignore[no-untyped-call]
         self.team.average_gradients(self.optimisers[optimiser])
         self.optimisers[optimiser].step()
 

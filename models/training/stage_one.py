@@ -280,18 +280,16 @@ class StageOne(Run):
         return count, values | {"generator loss": loss.item(), "layout moved": moved.item()}
 
     def _update_part_discriminator(self, real: Tensor, refined: Tensor) -> dict[str, float]:
-        judge, optimiser = self.part_discriminator, self.optimisers["part discriminator"]
+        judge, every = self.part_discriminator, self.settings.r1_every
         with self.device.autocast():
             loss = discriminator_loss(judge(real).float(), judge(refined).float())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        every = self.settings.r1_every
-        if self.steps % every == 0:
+
+        def penalty() -> Tensor:
             shown = real.clone().requires_grad_()
-            penalty = patch_r1_penalty(shown, [[judge(shown)]])
-            (penalty * (self.settings.refining_r1 / 2 * every)).backward()
-        self.team.average_gradients(optimiser)
-        optimiser.step()
+            weight = self.settings.refining_r1 / 2 * every
+            return weight * patch_r1_penalty(shown, [[judge(shown)]])
+
+        self.descend("part discriminator", loss, None if self.steps % every else penalty)
         return {"discriminator loss": loss.item()}
 
     def _update_enlarger(self, now: Phase) -> tuple[int, dict[str, float]]:
@@ -333,18 +331,16 @@ class StageOne(Run):
         with self.device.autocast():
             real_scores, fake_scores = self._score(real, fade), self._score(fake, fade)
             loss = discriminator_loss(real_scores, fake_scores)
-        self.optimisers["discriminator"].zero_grad(set_to_none=True)
-        loss.backward()
         every = self.settings.r1_every
-        if self.steps % every == 0:
+
+        def penalty() -> Tensor:
             # Second derivatives are taken in single precision.
             shown = self._augment(real).requires_grad_()
-            penalty = r1_penalty(shown, self.discriminator(shown, fade))
             side = max(real.shape[-1], self.settings.r1_smallest)
             gamma = self.settings.r1_per_pixel * side**2
-            (penalty * (gamma / 2 * every)).backward()
-        self.team.average_gradients(self.optimisers["discriminator"])
-        self.optimisers["discriminator"].step()
+            return gamma / 2 * every * r1_penalty(shown, self.discriminator(shown, fade))
+
+        self.descend("discriminator", loss, None if self.steps % every else penalty)
         self.strength.update(self.team.gather(real_scores.detach()))
         return {"discriminator loss": loss.item(), "overfitting signal": self.strength.signal}
 

@@ -323,16 +323,16 @@ class StageTwo(Run):
             real_features = self.discriminator(vessels, field, photos, found)
             fake_features = self.discriminator(vessels, field, fake, found_in_fake)
             loss = patch_discriminator_loss(real_features, fake_features)
-        self.optimisers["discriminator"].zero_grad(set_to_none=True)
-        loss.backward()
         every = self.settings.r1_every
-        if self.settings.r1 and self.steps % every == 0:
+
+        def penalty() -> Tensor:
             # Second derivatives are taken in single precision.
             shown = photos.clone().requires_grad_()
-            penalty = patch_r1_penalty(shown, self.discriminator(vessels, field, shown, found))
-            (penalty * (self.settings.r1 / 2 * every)).backward()
-        self.team.average_gradients(self.optimisers["discriminator"])
-        self.optimisers["discriminator"].step()
+            features = self.discriminator(vessels, field, shown, found)
+            return self.settings.r1 / 2 * every * patch_r1_penalty(shown, features)
+
+        due = self.settings.r1 and self.steps % every == 0
+        self.descend("discriminator", loss, penalty if due else None)
         told_apart = [
             ((real[-1] > 0).float().mean() + (drawn[-1] < 0).float().mean()) / 2
             for real, drawn in zip(real_features, fake_features, strict=True)

@@ -2,7 +2,11 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from models.devices import Device
 from models.pairs import find_pairs, load_pairs
@@ -14,6 +18,17 @@ from models.training.stage_one import StageOne
 from models.training.stage_two import StageTwo
 from models.translator import TranslatorConfig
 from models.vessel_gan import VesselConfig
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """torch's, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def stage_one(pairs, images=256, seed=0):

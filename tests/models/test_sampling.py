@@ -9,6 +9,7 @@ import torch
 from models.package import load_package, write_tiny_package
 from models.sampling import PairSampler, Wish, pair_seed, without_specks
 from models.translator import VESSEL_FROM
+from tests.models.runs import threads
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +53,9 @@ def test_a_pair_does_not_depend_on_its_batch_its_place_or_its_neighbours(sampler
 
 
 def test_a_pair_does_not_depend_on_the_number_of_threads(sampler):
-    threads = torch.get_num_threads()
     first = sampler.sample([1, 2, 3])
-    try:
-        torch.set_num_threads(1 if threads > 1 else 2)
+    with threads(1 if torch.get_num_threads() > 1 else 2):
         second = sampler.sample([1, 2, 3])
-    finally:
-        torch.set_num_threads(threads)
     assert all(same(a, b) for a, b in zip(first, second, strict=True))
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import models
 from models.metrics import map_measures, overlap, shifted_contrast, vessel_contrast
 from models.package import load_package
 from models.sampling import PairSampler, pair_seed
+from tests.models.runs import threads
 
 SHIPPED = Path(models.__file__).parent / "packages" / "chase-256"
 COUNT = 16
@@ -70,15 +70,11 @@ def test_photographs_of_an_order_differ_in_light(drawn):
 
 
 def test_pairs_do_not_depend_on_the_number_of_threads(package):
-    threads = torch.get_num_threads()
     seeds = [pair_seed(3, index) for index in range(package.sampling.batch_size)]
-    try:
-        drawn = []
-        for count in (1, 2):
-            torch.set_num_threads(count)
+    drawn = []
+    for count in (1, 2):
+        with threads(count):
             drawn.append(PairSampler(package, "cpu").sample(seeds))
-    finally:
-        torch.set_num_threads(threads)
     for one, two in zip(*drawn, strict=True):
         assert np.array_equal(one.label, two.label) and np.array_equal(one.image, two.image)
 
