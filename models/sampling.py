@@ -178,6 +178,14 @@ class PairSampler:
         style = self._noise(seed, wish).style
         return _map(seed, vessels & inside, inside, style, shares)
 
+    def place_shares(
+        self, seed: int, shares: NDArray[np.floating[Any]], field: NDArray[np.bool_]
+    ) -> VesselMap:
+        """A given map that is known finer than its pixels: how much of each is vessel, float [R, R] within
+        [0, 1], and the field of view, bool [R, R]. The style is the seed's."""
+        style = self._noise(seed, NO_WISH).style
+        return _map(seed, (shares > VESSEL_FROM) & field, field, style, shares)
+
     def _fit(self, plane: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The share of each pixel that is not 0, [R, R]."""
         whole = np.where(plane > 0, 255, 0).astype(np.uint8)

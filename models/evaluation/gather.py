@@ -19,9 +19,9 @@ from models.evaluation.pair_arrays import (
     EvaluationData,
     PairArrays,
     drawn_pairs,
-    larger_labels,
     real_pairs,
     rendered_pairs,
+    vessel_shares,
 )
 from models.evaluation.settings import EvaluationSettings
 from models.package import ModelPackage
@@ -56,19 +56,19 @@ def gather(
     learned = package.manifest["training_data"]["images"] if package else None
     ours, held_out = split([file.photo.name for file in files], learned, train)
 
-    def real(size: int) -> tuple[PairArrays, PairArrays, list[NDArray[np.uint8]]]:
+    def real(size: int) -> tuple[PairArrays, PairArrays, NDArray[np.float32]]:
         loaded = load_pairs(list(files), 2 * size)
-        pairs, labels = real_pairs(loaded, size), larger_labels(loaded)
-        return pairs.take(ours), pairs.take(held_out), [labels[i] for i in ours]
+        pairs, shares = real_pairs(loaded, size), vessel_shares(loaded, size)
+        return pairs.take(ours), pairs.take(held_out), shares[ours]
 
     if package is None:
         synthetic = ordered_pairs(archives, settings.pairs)
         return EvaluationData(*real(synthetic.size)[:2], synthetic, None)
     for archive in archives:
         check_order(archive, package)
-    train_pairs, test_pairs, larger = real(package.resolution)
+    train_pairs, test_pairs, shares = real(package.resolution)
     sampler = PairSampler(package, device)
-    rendered = rendered_pairs(sampler, train_pairs, settings.pairs, settings.seed, larger=larger)
+    rendered = rendered_pairs(sampler, shares, train_pairs.fields, settings.pairs, settings.seed)
     if archives:
         synthetic = ordered_pairs(archives, settings.pairs)
     else:

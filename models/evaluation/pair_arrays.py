@@ -78,18 +78,18 @@ def real_pairs(pairs: PairSet, size: int) -> PairArrays:
     """
     factor = pairs.vessels.shape[-1] // size
     fields = np.stack([field.draw(size) for field in pairs.fields])
-    # One by one: as floats, all of them at twice the size would take gigabytes.
-    shares = torch.cat([F.avg_pool2d(each / 255, factor) for each in pairs.vessels]).numpy()
     pooled = [F.avg_pool2d(each.float(), factor).round().byte() for each in pairs.photos]
     photos = torch.stack(pooled).permute(0, 2, 3, 1).numpy()
-    return PairArrays(
-        pairs.names, photos * fields[..., None], (shares > VESSEL_FROM) & fields, fields
-    )
+    labels = (vessel_shares(pairs, size) > VESSEL_FROM) & fields
+    return PairArrays(pairs.names, photos * fields[..., None], labels, fields)
 
 
-def larger_labels(pairs: PairSet) -> list[NDArray[np.uint8]]:
-    """The labels at the size of ``pairs``, uint8 [S, S] of 0 or 1 each."""
-    return [(each[0] > 127).byte().numpy() for each in pairs.vessels]
+def vessel_shares(pairs: PairSet, size: int) -> NDArray[np.float32]:
+    """How much of each pixel is vessel, [N, S, S] within [0, 1], at ``size`` pixels, which the size of
+    ``pairs`` is a multiple of."""
+    factor = pairs.vessels.shape[-1] // size
+    # One by one: as floats, all of them at twice the size would take gigabytes.
+    return torch.cat([F.avg_pool2d(each / 255, factor) for each in pairs.vessels]).numpy()
 
 
 def drawn_pairs(
@@ -105,30 +105,26 @@ def drawn_pairs(
 
 def rendered_pairs(
     sampler: PairSampler,
-    real: PairArrays,
+    shares: NDArray[np.float32],
+    fields: NDArray[np.bool_],
     count: int,
     seed: int,
     report: Callable[[], None] = lambda: None,
-    larger: Sequence[NDArray[np.uint8]] | None = None,
 ) -> PairArrays:
-    """``count`` photographs of the real labels in turn, each in a style of its own.
+    """``count`` photographs of real maps in turn, each in a style of its own.
 
-    ``larger``: the labels at a larger size, 0 or not, for what lies between two pixels.
+    shares, fields: of the maps, [N, S, S], at the sampler's size. Labels alone would not do: which pixels
+    are vessel says less than stage two was taught with, and whole pixels of a larger size are fatter.
 
     ``report`` is called between batches, and may raise to stop the work.
 
     Raises:
         ValueError: if the size is not the sampler's.
     """
-    if real.size != sampler.resolution:
-        raise ValueError(f"labels of {real.size} px, the model has {sampler.resolution}")
-    larger = larger or list(real.labels.astype(np.uint8))
+    if shares.shape[1] != sampler.resolution:
+        raise ValueError(f"maps of {shares.shape[1]} px, the model has {sampler.resolution}")
     maps = [
-        sampler.place_map(
-            pair_seed(seed, i),
-            larger[i % len(real)],
-            real.fields[i % len(real)].astype(np.uint8),
-        )
+        sampler.place_shares(pair_seed(seed, i), shares[i % len(shares)], fields[i % len(fields)])
         for i in range(count)
     ]
     return _stack(_in_batches(sampler.render, maps, sampler.batch_size, report))

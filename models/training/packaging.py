@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.evaluation.pair_arrays import larger_labels, real_pairs, rendered_pairs
+from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
 from models.metrics import (
     map_measures,
     nearest_overlap,
@@ -146,9 +146,8 @@ def real_labels(
 def texture_of(pairs: PairSet, sampler: PairSampler) -> Texture | None:
     """What the training photographs have that the translator's renderings of their labels have not."""
     real = real_pairs(pairs, sampler.resolution)
-    rendered = rendered_pairs(
-        sampler, real, RENDERINGS * len(real), seed=0, larger=larger_labels(pairs)
-    )
+    shares = vessel_shares(pairs, sampler.resolution)
+    rendered = rendered_pairs(sampler, shares, real.fields, RENDERINGS * len(real), seed=0)
     return measure_texture(
         (real.photos, real.labels, real.fields),
         (rendered.photos, rendered.labels, rendered.fields),

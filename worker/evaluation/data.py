@@ -17,9 +17,9 @@ from models.evaluation.pair_arrays import (
     EvaluationData,
     PairArrays,
     drawn_pairs,
-    larger_labels,
     real_pairs,
     rendered_pairs,
+    vessel_shares,
 )
 from models.pairs import PairError
 from worker.model_cache import SamplerCache
@@ -88,9 +88,9 @@ class EvaluationCache:
             synthetic = drawn_pairs(sampler, count, seed, report)
         rendered = None
         if sampler is not None:
-            labels = larger_labels(upload)
-            ours = [labels[pair["number"]] for pair in request["train"]]
-            rendered = rendered_pairs(sampler, train, count, seed, report, ours)
+            ours = [pair["number"] for pair in request["train"]]
+            shares = vessel_shares(upload, size)[ours]
+            rendered = rendered_pairs(sampler, shares, train.fields, count, seed, report)
         return EvaluationData(train, test, synthetic, rendered)
 
     def _ordered(self, dataset_id: str, count: int, report: Report) -> PairArrays:

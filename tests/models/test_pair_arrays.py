@@ -1,0 +1,43 @@
+"""The pairs that an evaluation compares."""
+
+import numpy as np
+import pytest
+
+from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
+from models.package import load_package, write_tiny_package
+from models.pairs import find_pairs, load_pairs
+from models.sampling import PairSampler
+
+
+@pytest.fixture(scope="module")
+def sampler(tmp_path_factory):
+    folder = write_tiny_package(tmp_path_factory.mktemp("package") / "tiny-64")
+    return PairSampler(load_package(folder), "cpu")
+
+
+def test_photographs_of_real_maps_have_their_very_labels(pair_folder, sampler):
+    """A control that teaches wider vessels than the real labels have would blame stage two for it."""
+    loaded = load_pairs(find_pairs(pair_folder), 128)
+    real, shares = real_pairs(loaded, 64), vessel_shares(loaded, 64)
+    rendered = rendered_pairs(sampler, shares, real.fields, 8, seed=1)
+    again = [*range(6), 0, 1]
+    assert np.array_equal(rendered.labels, real.labels[again]) and real.labels[0].any()
+    assert np.array_equal(rendered.fields, real.fields[again])
+    assert not np.array_equal(rendered.photos[0], rendered.photos[6])  # another style
+
+
+def test_a_map_of_shares_is_told_as_it_is(sampler):
+    shares = np.zeros((64, 64), np.float32)
+    shares[20, 10:50], shares[21, 10:50], shares[5, 5] = 0.2, 0.6, 0.6
+    field = np.zeros((64, 64), bool)
+    field[8:60, 4:60] = True
+    placed = sampler.place_shares(1, shares, field)
+    assert np.array_equal(placed.label > 0, (shares > 0.35) & field)
+    assert placed.shares[20:22, 30] == pytest.approx([0.2, 0.6], abs=0.002)
+    assert not placed.shares[5, 5]
+
+
+def test_maps_of_another_size_are_refused(sampler):
+    maps = np.zeros((1, 32, 32), np.float32)
+    with pytest.raises(ValueError, match="maps of 32 px, the model has 64"):
+        rendered_pairs(sampler, maps, maps > 0, 1, seed=0)
