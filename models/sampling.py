@@ -164,9 +164,9 @@ class PairSampler:
         outside is cut off.
         """
         shares = self._fit(label)
-        vessels = shares > VESSEL_FROM
         if field is None:
-            y, x = (places + 0.5 - self.resolution / 2 for places in np.nonzero(vessels))
+            vessels = np.nonzero(shares > VESSEL_FROM)
+            y, x = (places + 0.5 - self.resolution / 2 for places in vessels)
             farthest = np.hypot(x, y).max(initial=0) / self.resolution
             highest = np.abs(y).max(initial=0) / self.resolution
             config = self.package.sampling
@@ -175,15 +175,18 @@ class PairSampler:
             inside = FieldOfView(0.5, 0.5, radius, half_height).draw(self.resolution)
         else:
             inside = self._fit(field) > 0.5
-        style = self._noise(seed, wish).style
-        return _map(seed, vessels & inside, inside, style, shares)
+        return self.place_shares(seed, shares, inside, wish)
 
     def place_shares(
-        self, seed: int, shares: NDArray[np.floating[Any]], field: NDArray[np.bool_]
+        self,
+        seed: int,
+        shares: NDArray[np.floating[Any]],
+        field: NDArray[np.bool_],
+        wish: Wish = NO_WISH,
     ) -> VesselMap:
-        """A given map that is known finer than its pixels: how much of each is vessel, float [R, R] within
-        [0, 1], and the field of view, bool [R, R]. The style is the seed's."""
-        style = self._noise(seed, NO_WISH).style
+        """As :meth:`place_map`, of a map that is known finer than its pixels: how much of each is vessel,
+        float [R, R] within [0, 1], and the field of view, bool [R, R]."""
+        style = self._noise(seed, wish).style
         return _map(seed, (shares > VESSEL_FROM) & field, field, style, shares)
 
     def _fit(self, plane: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -138,9 +138,8 @@ def real_labels(
     pairs: PairSet, resolution: int, threshold: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The training labels as stage two sees them, and their fields of view; [N, R, R] each."""
-    shares = F.avg_pool2d(pairs.vessels / 255, pairs.vessels.shape[-1] // resolution)[:, 0]
     fields = np.stack([field.draw(resolution) for field in pairs.fields])
-    return (shares.numpy() > threshold) & fields, fields
+    return (vessel_shares(pairs, resolution) > threshold) & fields, fields
 
 
 def texture_of(pairs: PairSet, sampler: PairSampler) -> Texture | None:
