@@ -21,13 +21,11 @@ from models.evaluation.pair_arrays import EvaluationData
 from models.evaluation.results import StepResult
 from models.evaluation.run_folder import PAGE, REPORT, RunFolder
 from models.evaluation.settings import EvaluationSettings
-from models.evaluation.steps import MEASURES, run_step, steps
+from models.evaluation.steps import PARTS, part_of, run_step, steps
 from models.evaluation.table import markdown
 from models.package import load_package
 from models.pairs import find_pairs
 from models.signals import stop_on_signals
-
-ONLY = {"measures": lambda step: step == MEASURES, "useful": lambda step: step != MEASURES}
 
 
 class Stopped(Exception):
@@ -57,7 +55,13 @@ def parser() -> argparse.ArgumentParser:
         "others are held out",
     )
     add("--run", type=Path, required=True, metavar="FOLDER", help="folder for the report")
-    add("--only", choices=[*ONLY], help="only compare pictures, or only train segmenters (both)")
+    add(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        metavar="PART",
+        help=f"some of {', '.join(PARTS)}: to compare pictures, and what segmenters are trained on (all)",
+    )
     add("--pairs-count", type=int, default=default.pairs, help=f"generated pairs ({default.pairs})")
     add("--seeds", type=int, default=default.seeds, help=f"fits of each arm ({default.seeds})")
     add("--steps", type=int, default=default.steps, help=f"steps of each fit ({default.steps})")
@@ -121,7 +125,11 @@ def evaluate(options: argparse.Namespace) -> None:
             data = gather(files, settings, package, options.order, options.train, options.device)
             run.keep_pairs(data)
     every = steps(settings, data.rendered is not None)
-    wanted = [step for step in every if options.only is None or ONLY[options.only](step)]
+    if lacking := set(options.only or ()) - {part_of(step) for step in every}:
+        raise ValueError(
+            f"--only {', '.join(lacking)}: needs --package, which photographs real labels"
+        )
+    wanted = [step for step in every if options.only is None or part_of(step) in options.only]
     with stop_on_signals() as stopped:
         for number, step in enumerate(wanted, start=1):
             with run.taken(step) as ours:

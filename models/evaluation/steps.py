@@ -11,6 +11,7 @@ from models.evaluation.settings import Arm, EvaluationSettings
 from models.evaluation.useful.fit import fit_arm
 
 MEASURES = "measures"  # the step that compares pictures; the others are fits
+PARTS = (MEASURES, *(arm.value for arm in Arm))  # what can be asked for alone
 
 
 def steps(settings: EvaluationSettings, rendered: bool) -> tuple[str, ...]:
@@ -21,6 +22,11 @@ def steps(settings: EvaluationSettings, rendered: bool) -> tuple[str, ...]:
     arms = [arm for arm in Arm if rendered or arm is not Arm.RENDERED]
     fits = (f"fit:{arm}:{seed}" for seed in range(settings.seeds) for arm in arms)
     return (MEASURES, *fits)
+
+
+def part_of(step: str) -> str:
+    """The part that a step belongs to: ``fit:real:0`` to ``real``."""
+    return step if step == MEASURES else step.split(":")[1]
 
 
 def run_step(

@@ -62,13 +62,14 @@ def test_an_order_is_evaluated_stopped_and_gone_on_with(
         return real_step(step, data, settings, report)
 
     monkeypatch.setattr(command, "run_step", stopped_at_first)
-    asked = arguments(folder, order, tmp_path)
+    some = ("--only", "measures", "real", "--steps", "10", "--seeds", "1")
+    asked = arguments(folder, order, tmp_path, *some)
     with pytest.raises(SystemExit) as stopped:
         command.main(asked)
     assert stopped.value.code == 3 and not (tmp_path / "report.json").exists()
     command.main(asked)
     command.main([*asked, "--without-pictures"])  # what is finished is not taken again
-    assert taken == ["measures", "measures"]
+    assert taken == ["measures", "measures", "fit:real:0"]
 
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["facts"]["model"]["name"] == "elsewhere"
@@ -108,6 +109,7 @@ def test_a_step_is_taken_by_one_process_at_a_time(tmp_path):
             ["--package", "models/packages/chase-256"],
             "drawn by elsewhere@2.0.0, not by this package",
         ),
+        (["--only", "real", "rendered"], "--only rendered: needs --package"),
         (["--pairs-count", "3"], "pairs: must lie within 16 and 10000"),
     ],
 )
