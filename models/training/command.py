@@ -53,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
         help="the run that this package was made of: its discriminators and style encoder are taken "
         "over as well",
     )
+    add(
+        "--enlarge",
+        action="store_true",
+        help="only learn to enlarge what the package draws, to a larger --resolution",
+    )
     add("--first", type=int, help="train on the first N pairs in name order (all)")
     add("--run", type=Path, required=True, help="folder for checkpoints, curves and sample sheets")
     add("--stage", choices=["vessel", "photo", "both"], default="both")
@@ -129,6 +134,11 @@ def run_stages(options: argparse.Namespace) -> bool:
             raise ValueError("--from-run: needs --from-package, the package made of that run")
         for run in runs:
             run.judge_as(checkpoint_path(options.from_run, run.stage))
+    if options.enlarge:
+        if not options.from_package:
+            raise ValueError("--enlarge: needs --from-package, the package that draws")
+        for run in runs:
+            run.only_enlarge()
     with stop_on_signals() as stopped:
         if not all(_train_watched(run, options, stopped) for run in runs):
             return False

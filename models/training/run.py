@@ -56,6 +56,14 @@ class Run(ABC):
         """
 
     @abstractmethod
+    def only_enlarge(self) -> None:
+        """Leave what the package draws as it is, and learn to enlarge it.
+
+        Raises:
+            TransferError: if the package does not draw it all, or nothing is left to learn.
+        """
+
+    @abstractmethod
     def update(self) -> tuple[int, dict[str, float]]:
         """Update each network once; returns the images used by all processes, and values to log."""
 

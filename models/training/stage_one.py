@@ -42,7 +42,12 @@ from models.training.growth import networks_of, take_over
 from models.training.run import Run
 from models.training.settings import SettingsError, StageOneSettings
 from models.training.team import ALONE, Team
-from models.training.transfer import Origin, shared_resolution, take_over_vessel
+from models.training.transfer import (
+    Origin,
+    first_enlargement,
+    shared_resolution,
+    take_over_vessel,
+)
 from models.vessel_gan import (
     Enlarger,
     PartDiscriminator,
@@ -166,6 +171,11 @@ class StageOne(Run):
             # What was reached is judged already: the next size grows in.
             self.first_resolution = 2 * self.reached
             self.growing = True
+
+    def only_enlarge(self) -> None:
+        self.first_resolution = first_enlargement(
+            self.reached, self.config.drawn, self.config.resolution
+        )
 
     def schedule(self) -> Phase:
         """What to learn with the budget spent so far."""

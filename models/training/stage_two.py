@@ -41,7 +41,7 @@ from models.training.growth import networks_of, take_over
 from models.training.run import Run
 from models.training.settings import SettingsError, StageTwoSettings
 from models.training.team import ALONE, Team
-from models.training.transfer import Origin, take_over_translator
+from models.training.transfer import Origin, first_enlargement, take_over_translator
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 SMALLEST = 64  # below this there are no vessels to see
@@ -136,6 +136,9 @@ class StageTwo(Run):
         known = take_over(self.discriminator, states["discriminator"])
         if known and self.reached < self.resolution:
             self.first_size = 2 * self.reached
+
+    def only_enlarge(self) -> None:
+        self.first_size = first_enlargement(self.reached, self.drawn, self.resolution)
 
     @property
     def complete(self) -> bool:
@@ -345,8 +348,8 @@ class StageTwo(Run):
         An order draws its styles from this Gaussian, which lies where the translator has been taught,
         and not from the standard normal that the codes were only drawn towards.
         """
-        if self.package_style and not self.steps:
-            return self.package_style  # the encoder has learned nothing yet
+        if self.package_style and (not self.steps or self.first_size > self.drawn):
+            return self.package_style  # what draws has learned nothing since
         state = self.random.get_state()
         means, variances = [], []
         with torch.inference_mode():

@@ -29,6 +29,25 @@ class Origin:
         return cls(f"{package.name}@{package.version}", package.digest)
 
 
+def first_enlargement(reached: int, drawn: int, resolution: int) -> int:
+    """The first size that is left to learn, where a package draws ``drawn`` pixels a side, enlarges them
+    up to ``reached``, and ``resolution`` is asked for.
+
+    Raises:
+        TransferError: if the package does not draw as many, or none are left to learn.
+    """
+    if reached < drawn:
+        raise TransferError(
+            f"enlarging alone wants a package that draws {drawn} px, this one has {reached}: train both stages"
+        )
+    if reached >= resolution:
+        raise TransferError(
+            f"the package has {reached} px already: ask for a larger resolution, or train without "
+            "enlarging alone"
+        )
+    return 2 * reached
+
+
 def shared_resolution(run: VesselConfig, package: VesselConfig) -> int:
     """The largest resolution up to which both have the same feature maps.
 

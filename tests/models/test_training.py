@@ -273,6 +273,7 @@ def test_the_command_stops_on_a_signal_and_goes_on_later(pair_folder, tmp_path):
         ("--images 8 --set vessel.batch=2", r"vessel\.batch: 2, must be a whole number within 4"),
         ("--images 8 --set photos.batch=2", "photos: no such stage"),
         ("--images 8 --from-run runs", "--from-run: needs --from-package"),
+        ("--images 8 --enlarge", "--enlarge: needs --from-package"),
     ],
 )
 def test_bad_options_end_in_one_line(pair_folder, tmp_path, options, words):

@@ -191,3 +191,28 @@ def test_the_run_of_a_package_gives_its_judges_and_only_enlarging_is_left(
     assert equal(first.encoder.state_dict(), second.encoder.state_dict())
     (tmp_path / "second").mkdir()
     assert train(second, tmp_path / "second")
+
+
+def test_a_package_alone_can_be_enlarged_and_what_it_draws_stays(large_pairs, package, tmp_path):
+    """A 128 px run from a 64 px package whose run is gone."""
+    config = VesselConfig((8,) * 5, latent=8, enlargements=1)
+    one = StageOne(large_pairs, config, StageOneSettings(), Budget(images=64), CPU)
+    larger = replace(package.translator_config, enlargements=1)
+    two = StageTwo(large_pairs, 128, larger, StageTwoSettings(), Budget(images=64), CPU)
+    for run, theirs in ((one, package.vessel_generator()), (two, package.translator())):
+        run.start_from(package)
+        run.only_enlarge()
+        untaught = weights(run)
+        assert train(run, tmp_path)
+        average = run.networks["average"].state_dict()
+        assert equal(theirs.state_dict(), average)
+        learned = [
+            key for key in average if not torch.equal(average[key], untaught[f"average.{key}"])
+        ]
+        assert learned and all(key.startswith("enlargers.") for key in learned)
+    # Its own encoder has seen nothing: styles are the package's.
+    assert all(map(torch.equal, two.style_statistics(), package.style_statistics()))
+    with pytest.raises(TransferError, match="has 64 px already: ask for a larger resolution"):
+        from_package(large_pairs, package, (8,) * 5).only_enlarge()
+    with pytest.raises(TransferError, match="wants a package that draws 128 px, this one has 64"):
+        from_package(large_pairs, package, (8,) * 6).only_enlarge()
