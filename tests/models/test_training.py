@@ -85,7 +85,7 @@ def test_a_refiner_needs_a_package_whose_maps_it_refines(large_pairs):
 
 
 def test_stage_two_learns_where_the_vessels_are(pairs):
-    run = stage_two(pairs, images=300)
+    run = stage_two(pairs, images=160)
     while run.budget.progress < 1:
         run.step()
     photos, shares, field = run.batch(8)

@@ -23,7 +23,7 @@ from tests.zips import pack, photograph, picture, vessels
 
 CHASE_DB1 = SOURCE_TREE.parent / "shared" / "data" / "CHASE_DB1"
 PAIRS = 20
-IMAGES = 48  # for each stage: 6 slices of a step, and 12
+IMAGES = 32  # for each stage: 4 slices of a step, and 8
 LONG = 100_000
 
 
