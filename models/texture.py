@@ -34,6 +34,7 @@ DISC = 0.95  # the brightest share of the field is the optic disc, whose edge is
 # Of the side: deviation of the Gaussian window that local strength is measured in, and of that which
 # makes a field of strengths as wide as those measured on CHASE_DB1.
 WINDOW, PATCH = 5 / 256, 7 / 256
+RINGS = 24  # of frequencies, in which powers are compared
 Pictures = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
 
 
@@ -76,7 +77,8 @@ def measure_texture(real: Pictures, rendered: Pictures) -> Texture | None:
     chosen = np.unique(np.linspace(0, len(real[0]) - 1, kept).round().astype(int))
     photos, labels, fields = real
     more = np.stack([_covariance(photos[i], labels[i], fields[i], reach) - smooth for i in chosen])
-    covariances = torch.from_numpy(more * window[:, None] * window).float()
+    more *= window[:, None] * window
+    covariances = torch.from_numpy(np.stack([_paintable(one, size) for one in more])).float()
     even = TexturePainter(Texture(covariances, 0.0), size)
     painted = [
         even.add(photo.astype(np.float32), field.astype(np.uint8), seed)
@@ -84,6 +86,43 @@ def measure_texture(real: Pictures, rendered: Pictures) -> Texture | None:
     ]
     excess = _patch_variance(*real) - _patch_variance(np.stack(painted), *rendered[1:])
     return Texture(covariances, float(np.sqrt(max(0.0, excess))))
+
+
+def _paintable(difference: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """A covariance [3, 3, K, K] that has, in each ring of frequencies, as much power as the difference.
+
+    What is measured of one photograph is noisy from frequency to frequency, and what is below zero
+    there cannot be painted: left at that, the rest would add up to more than the difference.
+    """
+    powers = _powers(difference, size)
+    values, vectors = np.linalg.eigh(powers)
+    positive = values.clip(min=0)[..., None, :] * vectors @ vectors.swapaxes(-2, -1)
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+    edges = np.geomspace(1 / size, 0.5, RINGS)
+    kinds, rings = np.unique(np.digitize(frequency, edges), return_inverse=True)
+
+    def ring_means(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of each colour, [3, R]."""
+        own = np.diagonal(spectrum, axis1=-2, axis2=-1)
+        return np.stack([ndimage.mean(own[..., c], rings, range(len(kinds))) for c in range(3)])
+
+    gains = np.sqrt(ring_means(powers).clip(min=0) / ring_means(positive).clip(min=1e-12))
+    each = gains[:, rings].transpose(1, 2, 0)
+    painted = positive * each[..., :, None] * each[..., None, :]
+    reach = difference.shape[-1] // 2
+    near = np.arange(-reach, reach + 1)
+    covariance = scipy.fft.irfft2(painted.transpose(2, 3, 0, 1), s=(size, size))
+    return np.ascontiguousarray(covariance[..., near[:, None], near])
+
+
+def _powers(covariance: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Spectrum of a covariance [3, 3, K, K]: symmetric matrices of the colours, [S, S // 2 + 1, 3, 3]."""
+    reach = covariance.shape[-1] // 2
+    near = np.arange(-reach, reach + 1) % size
+    around = np.zeros((3, 3, size, size))
+    around[:, :, near[:, None], near] = covariance
+    powers = scipy.fft.rfft2(around).real.transpose(2, 3, 0, 1)
+    return (powers + powers.swapaxes(2, 3)) / 2
 
 
 def _patch_variance(
@@ -180,12 +219,7 @@ class TexturePainter:
         """Colours to colours at each frequency, [3, 3, S, S // 2 + 1], for one of the covariances."""
         if like not in self._filters:
             covariance = self._texture.covariances[like].double().numpy()
-            reach = covariance.shape[-1] // 2
-            near = np.arange(-reach, reach + 1) % self._size
-            around = np.zeros((3, 3, self._size, self._size))
-            around[:, :, near[:, None], near] = covariance
-            powers = scipy.fft.fft2(around).real[..., : self._size // 2 + 1].transpose(2, 3, 0, 1)
-            values, vectors = np.linalg.eigh((powers + powers.swapaxes(2, 3)) / 2)
+            values, vectors = np.linalg.eigh(_powers(covariance, self._size))
             # The symmetric root: noise filtered with it has the powers as its spectrum.
             roots = np.sqrt(values.clip(min=0))[..., None, :] * vectors @ vectors.swapaxes(2, 3)
             self._filters[like] = roots.transpose(2, 3, 0, 1).astype(np.float32)

@@ -70,6 +70,28 @@ def test_patches_and_photographs_differ_as_they_did() -> None:
     assert uneven.patchiness > measured.patchiness + 0.1
 
 
+def test_grain_that_renderings_have_is_not_painted_again() -> None:
+    """Real photographs have more of the coarse mottling alone: steps between pixels stay as they are."""
+    fine, labels, fields = photographs(6, 1, 0.05)
+    random = np.random.default_rng(4)
+    coarse = ndimage.gaussian_filter(random.normal(0, 1, fine.shape), (0, 3, 3, 0))
+    real = (fine * np.exp(0.05 * coarse / coarse.std())).clip(0, 255).astype(np.uint8)
+    rendered, *maps = photographs(12, 2, 0.05)
+    painter = TexturePainter(measure_texture((real, labels, fields), (rendered, *maps)), SIZE)
+    painted = np.stack(
+        [
+            painter.add(photo.astype(np.float32), field.astype(np.uint8), seed)
+            for seed, (photo, field) in enumerate(zip(rendered, maps[1], strict=True))
+        ]
+    )
+
+    def steps(photos: np.ndarray) -> float:
+        inside = photos[:, 8:].astype(float)
+        return float(np.abs(np.diff(inside, axis=2)).mean() / inside.mean())
+
+    assert steps(painted) == pytest.approx(steps(real), rel=0.03)
+
+
 def test_a_texture_is_its_seeds_own(texture: Texture) -> None:
     painter = TexturePainter(texture, SIZE)
     grey, field = np.full((SIZE, SIZE, 3), 100, np.float32), np.ones((SIZE, SIZE), np.uint8)
