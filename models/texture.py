@@ -121,7 +121,7 @@ def _powers(covariance: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     near = np.arange(-reach, reach + 1) % size
     around = np.zeros((3, 3, size, size))
     around[:, :, near[:, None], near] = covariance
-    powers = scipy.fft.rfft2(around).real.transpose(2, 3, 0, 1)
+    powers = scipy.fft.fft2(around).real[..., : size // 2 + 1].transpose(2, 3, 0, 1)
     return (powers + powers.swapaxes(2, 3)) / 2
 
 
