@@ -95,8 +95,8 @@ def _paintable(difference: NDArray[np.float64], size: int) -> NDArray[np.float64
     there cannot be painted: left at that, the rest would add up to more than the difference.
     """
     powers = _powers(difference, size)
-    values, vectors = np.linalg.eigh(powers)
-    positive = values.clip(min=0)[..., None, :] * vectors @ vectors.swapaxes(-2, -1)
+    roots = _roots(powers)
+    positive = roots @ roots
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
     edges = np.geomspace(1 / size, 0.5, RINGS)
     kinds, rings = np.unique(np.digitize(frequency, edges), return_inverse=True)
@@ -123,6 +123,12 @@ def _powers(covariance: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     around[:, :, near[:, None], near] = covariance
     powers = scipy.fft.fft2(around).real[..., : size // 2 + 1].transpose(2, 3, 0, 1)
     return (powers + powers.swapaxes(2, 3)) / 2
+
+
+def _roots(powers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Symmetric square roots of symmetric matrices [..., 3, 3], of which what is below zero is left out."""
+    values, vectors = np.linalg.eigh(powers)
+    return np.sqrt(values.clip(min=0))[..., None, :] * vectors @ vectors.swapaxes(-2, -1)
 
 
 def _patch_variance(
@@ -219,8 +225,7 @@ class TexturePainter:
         """Colours to colours at each frequency, [3, 3, S, S // 2 + 1], for one of the covariances."""
         if like not in self._filters:
             covariance = self._texture.covariances[like].double().numpy()
-            values, vectors = np.linalg.eigh(_powers(covariance, self._size))
-            # The symmetric root: noise filtered with it has the powers as its spectrum.
-            roots = np.sqrt(values.clip(min=0))[..., None, :] * vectors @ vectors.swapaxes(2, 3)
+            # Noise filtered with the roots has the powers as its spectrum.
+            roots = _roots(_powers(covariance, self._size))
             self._filters[like] = roots.transpose(2, 3, 0, 1).astype(np.float32)
         return self._filters[like]

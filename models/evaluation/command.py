@@ -109,6 +109,12 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     package = load_package(options.package) if options.package else None
+    every = steps(settings, rendered=package is not None)
+    if lacking := set(options.only or ()) - {part_of(step) for step in every}:
+        raise ValueError(
+            f"--only {', '.join(lacking)}: needs --package, which photographs real labels"
+        )
+    wanted = [step for step in every if options.only is None or part_of(step) in options.only]
     files = find_pairs(options.pairs)
     asked = {
         "package": package.digest if package else None,
@@ -124,12 +130,6 @@ def evaluate(options: argparse.Namespace) -> None:
             print("reading and drawing pairs", file=sys.stderr)
             data = gather(files, settings, package, options.order, options.train, options.device)
             run.keep_pairs(data)
-    every = steps(settings, data.rendered is not None)
-    if lacking := set(options.only or ()) - {part_of(step) for step in every}:
-        raise ValueError(
-            f"--only {', '.join(lacking)}: needs --package, which photographs real labels"
-        )
-    wanted = [step for step in every if options.only is None or part_of(step) in options.only]
     with stop_on_signals() as stopped:
         for number, step in enumerate(wanted, start=1):
             with run.taken(step) as ours:

@@ -23,6 +23,16 @@ def photographs(count: int, seed: int, mottling: float):
     return photos.clip(0, 255).astype(np.uint8), np.zeros_like(fields), fields
 
 
+def painted(painter: TexturePainter, photos: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    """Photographs with a texture each."""
+    return np.stack(
+        [
+            painter.add(photo.astype(np.float32), field.astype(np.uint8), seed)
+            for seed, (photo, field) in enumerate(zip(photos, fields, strict=True))
+        ]
+    )
+
+
 @pytest.fixture(scope="module")
 def texture() -> Texture:
     return measure_texture(photographs(6, 1, 0.05), photographs(6, 2, 0.0))
@@ -31,12 +41,7 @@ def texture() -> Texture:
 def test_what_is_measured_comes_back(texture: Texture) -> None:
     painter = TexturePainter(texture, SIZE)
     plain, labels, fields = photographs(6, 3, 0.0)
-    textured = np.stack(
-        [
-            painter.add(photo.astype(np.float32), field.astype(np.uint8), seed)
-            for seed, (photo, field) in enumerate(zip(plain, fields, strict=True))
-        ]
-    )
+    textured = painted(painter, plain, fields)
     again = measure_texture((textured, labels, fields), (plain, labels, fields))
     middle = texture.covariances.shape[-1] // 2
     for step in (0, 1):  # strength, and likeness of neighbours
@@ -78,18 +83,12 @@ def test_grain_that_renderings_have_is_not_painted_again() -> None:
     real = (fine * np.exp(0.05 * coarse / coarse.std())).clip(0, 255).astype(np.uint8)
     rendered, *maps = photographs(12, 2, 0.05)
     painter = TexturePainter(measure_texture((real, labels, fields), (rendered, *maps)), SIZE)
-    painted = np.stack(
-        [
-            painter.add(photo.astype(np.float32), field.astype(np.uint8), seed)
-            for seed, (photo, field) in enumerate(zip(rendered, maps[1], strict=True))
-        ]
-    )
 
     def steps(photos: np.ndarray) -> float:
         inside = photos[:, 8:].astype(float)
         return float(np.abs(np.diff(inside, axis=2)).mean() / inside.mean())
 
-    assert steps(painted) == pytest.approx(steps(real), rel=0.03)
+    assert steps(painted(painter, rendered, maps[1])) == pytest.approx(steps(real), rel=0.03)
 
 
 def test_a_texture_is_its_seeds_own(texture: Texture) -> None:
