@@ -29,6 +29,8 @@ ROUND_TRIPS = ("connect", "do_ping", "do_execute", "do_executemany", "do_commit"
 class StubSampler:
     """Stands in for :class:`models.sampling.PairSampler`."""
 
+    traces = False
+
     def __init__(self) -> None:
         self.environment = {"device": "stub"}
         self.batch_size = int(os.environ["BENCH_BATCH"])

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models.segmenter import Segmenter, SegmenterConfig
 from models.texture import Texture
 from models.translator import Translator, TranslatorConfig
 from models.vessel_gan import VesselConfig, VesselGenerator
@@ -27,8 +28,10 @@ from models.vessel_gan import VesselConfig, VesselGenerator
 FORMAT = "fundusmith-model/1"
 MANIFEST = "package.json"
 VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS = "vessel.safetensors", "translator.safetensors"
+TRACER_WEIGHTS = "tracer.safetensors"
 STYLE_MEAN, STYLE_FACTOR = "style.mean", "style.factor"
 TEXTURE_COVARIANCES, TEXTURE_PATCHINESS = "texture.covariances", "texture.patchiness"
+FILES = {"vessel": VESSEL_WEIGHTS, "translator": TRANSLATOR_WEIGHTS, "tracer": TRACER_WEIGHTS}
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 Network = TypeVar("Network", bound=nn.Module)
@@ -41,7 +44,7 @@ class PackageError(ValueError):
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How pairs are drawn from the two networks.
+    """How pairs are drawn from the networks.
 
     batch_size: the fixed batch the networks run at. threshold: share of a pixel, in (0, 1), from which
     a drawn map counts as vessel. smallest_piece: connected pieces of fewer pixels are dropped.
@@ -49,6 +52,8 @@ class SamplingConfig:
     field_mean and field_deviation: centre x, y and radius of the field of view, as shares of the side.
     field_half_height: of every field of view, rows farther from its centre are cut off; 1 cuts nothing.
     eye: the one that stage one draws, before the sampler mirrors some; None if that is not known.
+    tracing_threshold: probability, in (0, 1), from which the tracer counts a pixel as vessel; None where
+    labels are the drawn maps as they are.
     """
 
     batch_size: int
@@ -59,12 +64,15 @@ class SamplingConfig:
     eye: Eye | None = None
     longest_bridge: float = 0.0
     field_half_height: float = 1.0
+    tracing_threshold: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 1024:
             raise ValueError("batch_size must lie within 1 and 1024")
         if not 0 < self.threshold < 1:
             raise ValueError("threshold must lie between 0 and 1")
+        if self.tracing_threshold is not None and not 0 < self.tracing_threshold < 1:
+            raise ValueError("tracing_threshold must lie between 0 and 1")
         if self.smallest_piece < 0:
             raise ValueError("smallest_piece must not be negative")
         if not 0 <= self.longest_bridge <= 64:
@@ -108,6 +116,13 @@ class ModelPackage:
             k: v for k, v in self._tensors["translator"].items() if not k.startswith(statistics)
         }
         return _filled(Translator(self.translator_config), weights, TRANSLATOR_WEIGHTS)
+
+    def tracer(self) -> Segmenter | None:
+        """A new network that traces the vessels of photographs; None in packages without one."""
+        if "tracer" not in self._tensors:
+            return None
+        config = SegmenterConfig(**self.manifest["networks"]["tracer"]["config"])
+        return _filled(Segmenter(config), self._tensors["tracer"], TRACER_WEIGHTS)
 
     def style_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean [S] and Cholesky factor [S, S] of the Gaussian that style codes are drawn from."""
@@ -159,7 +174,9 @@ def load_package(folder: Path) -> ModelPackage:
         raise PackageError(f'{manifest_path}: field "format" must be "{FORMAT}"')
     check_files(folder, manifest.get("files"))
     tensors = {}
-    for network, name in (("vessel", VESSEL_WEIGHTS), ("translator", TRANSLATOR_WEIGHTS)):
+    for network, name in FILES.items():
+        if name not in manifest["files"]:
+            continue  # the tracer's: packages from before there was one have none
         try:
             tensors[network] = load_file(folder / name)
         except (OSError, SafetensorError) as error:
@@ -175,6 +192,14 @@ def load_package(folder: Path) -> ModelPackage:
             f'{manifest_path}: field "resolutions" must be [{package.resolution}], the networks\' own'
         )
     package.vessel_generator(), package.translator(), package.style_statistics(), package.texture()
+    try:
+        tracer = package.tracer()
+    except (KeyError, TypeError, ValueError) as error:
+        raise PackageError(f"{manifest_path}: networks.tracer: {error}") from error
+    if (tracer is None) != (package.sampling.tracing_threshold is None):
+        raise PackageError(
+            f'{manifest_path}: {TRACER_WEIGHTS} and the field "sampling.tracing_threshold" need each other'
+        )
     return package
 
 
@@ -210,6 +235,7 @@ def write_package(
     style: tuple[Tensor, Tensor],
     sampling: SamplingConfig,
     texture: Texture | None = None,
+    tracer: Segmenter | None = None,
 ) -> None:
     """Write weights and ``package.json``; every other file already in the folder is listed as well.
 
@@ -235,17 +261,21 @@ def write_package(
         styled[TEXTURE_COVARIANCES] = texture.covariances.bfloat16()  # far below one
         styled[TEXTURE_PATCHINESS] = torch.tensor(texture.patchiness)
     save_file(styled, folder / TRANSLATOR_WEIGHTS)
-    for name in (VESSEL_WEIGHTS, TRANSLATOR_WEIGHTS):
-        (folder / name).chmod(0o644)  # safetensors writes for the owner alone
+    networks = {
+        "vessel": {"class": "VesselGenerator", "config": asdict(vessel.config)},
+        "translator": {"class": "Translator", "config": asdict(translator.config)},
+    }
+    if tracer is not None:
+        save_file(halved(tracer.state_dict()), folder / TRACER_WEIGHTS)
+        networks["tracer"] = {"class": "Segmenter", "config": asdict(tracer.config)}
+    for network in networks:
+        (folder / FILES[network]).chmod(0o644)  # safetensors writes for the owner alone
     listed = sorted(p for p in folder.iterdir() if p.is_file() and p.name != MANIFEST)
     manifest = {
         "format": FORMAT,
         **facts,
         "resolutions": [vessel.config.resolution],
-        "networks": {
-            "vessel": {"class": "VesselGenerator", "config": asdict(vessel.config)},
-            "translator": {"class": "Translator", "config": asdict(translator.config)},
-        },
+        "networks": networks,
         # What is at its default is left out: releases from before a setting go on loading the rest.
         "sampling": {
             f.name: value
@@ -257,12 +287,14 @@ def write_package(
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def write_tiny_package(folder: Path, resolution: int = 64) -> Path:
-    """An untrained package of some 100 KB that draws a pair in milliseconds, for tests."""
+def write_tiny_package(folder: Path, resolution: int = 64, *, traced: bool = False) -> Path:
+    """An untrained package of some 100 KB that draws a pair in milliseconds, for tests; labels are traced
+    or as they are drawn."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
     vessel = VesselGenerator(VesselConfig((8,) * (resolution.bit_length() - 2), latent=8))
     translator = Translator(TranslatorConfig((4, 8), blocks=1, style=4))
+    tracer = Segmenter(SegmenterConfig()) if traced else None
     last = len(vessel.config.channels) - 1
     vessel.state_dict()[f"to_map.{last}.bias"].sub_(1.0)  # mostly background, as in a real map
     torch.set_rng_state(state)
@@ -286,8 +318,11 @@ def write_tiny_package(folder: Path, resolution: int = 64) -> Path:
         },
         "metrics": {},
     }
-    sampling = SamplingConfig(4, 0.5, 2, (0.5, 0.5, 0.46), (0.002, 0.004, 0.005), eye="right")
+    field = (0.5, 0.5, 0.46), (0.002, 0.004, 0.005)
+    threshold = 0.5 if traced else None
+    sampling = SamplingConfig(4, 0.5, 2, *field, eye="right", tracing_threshold=threshold)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "CARD.md").write_text("# tiny\n\nUntrained, for tests.\n")
-    write_package(folder, facts, vessel, translator, (torch.zeros(4), torch.eye(4)), sampling)
+    style = torch.zeros(4), torch.eye(4)
+    write_package(folder, facts, vessel, translator, style, sampling, tracer=tracer)
     return folder

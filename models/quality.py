@@ -21,7 +21,7 @@ Limits = Mapping[str, tuple[float, float]]  # the least and the most that is tak
 Subject = TypeVar("Subject")
 
 
-def connected(drawn: VesselMap) -> float:
+def connected(drawn: VesselMap | Pair) -> float:
     """Share of the vessel pixels in the largest piece; 0 of an empty map."""
     sizes = piece_sizes(drawn.label > 0)
     return round(float(sizes.max() / sizes.sum()), 4) if len(sizes) else 0.0
@@ -32,8 +32,9 @@ def contrast(pair: Pair) -> float:
     return round(vessel_contrast(pair.image, pair.label > 0, pair.mask > 0), 3)
 
 
-# What a map shows is looked at before the photograph is made, which costs several times as much.
-OF_MAPS: Mapping[str, Callable[[VesselMap], float]] = {
+# What a map shows is looked at before the photograph is made, which costs several times as much; where
+# the label is traced in the photograph, after.
+OF_MAPS: Mapping[str, Callable[[VesselMap | Pair], float]] = {
     "vessel_share": lambda drawn: drawn.vessel_share,
     "connected": connected,
 }

@@ -1,4 +1,4 @@
-"""From seeds to finished pairs: the one place where a package's two networks meet."""
+"""From seeds to finished pairs: the one place where a package's networks meet."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from models.package import Eye, ModelPackage, SamplingConfig
 from models.pairs import pad_to_square, resample
 from models.seeds import noise_seed, pair_seed
 from models.texture import TexturePainter
+from models.tracer import Tracer
 from models.translator import VESSEL_FROM
 
 Member = TypeVar("Member")
@@ -48,7 +49,8 @@ class VesselMap:
 
     label and field: vessels and field of view, uint8 [H, W], 0 or 1. style: code [S]. shares: how much
     of each pixel is vessel, [H, W], 0 to 1, above VESSEL_FROM on the label alone: a photograph shows
-    vessels thinner than a pixel fainter than others, and edges that lie within one.
+    vessels thinner than a pixel fainter than others, and edges that lie within one. drawn: by stage one;
+    the label of a given map is the pair's, that of a drawn one may be traced anew in the photograph.
     """
 
     seed: int
@@ -56,11 +58,12 @@ class VesselMap:
     field: NDArray[np.uint8]
     style: Tensor
     shares: NDArray[np.float32]
+    drawn: bool = False
 
     @property
     def vessel_share(self) -> float:
         """Vessel pixels per pixel of the field of view."""
-        return round(float(self.label.sum() / self.field.sum()), 6)
+        return _vessel_share(self.label, self.field)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Pair:
     label: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     vessel_share: float
+
+    @property
+    def field(self) -> NDArray[np.uint8]:
+        """The mask, by the name that it has in a map."""
+        return self.mask
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,21 @@ class PairSampler:
         self._style_mean, self._style_factor = package.style_statistics()
         texture = package.texture()
         self._painter = TexturePainter(texture, self.resolution) if texture else None
+        segmenter, threshold = package.tracer(), package.sampling.tracing_threshold
+        self._tracer = (
+            Tracer(segmenter, threshold, self._device) if segmenter and threshold else None
+        )
         if self._device.gpu:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
         # The first batch of a process is thrown away. Under load it has been seen to differ from
         # every later one in a few values by one grey level, in the share of one thread.
         self.sample([0])
+
+    @property
+    def traces(self) -> bool:
+        """Whether a drawn pair's label is traced in its photograph, and not the map as it was drawn."""
+        return self._tracer is not None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -146,7 +163,7 @@ class PairSampler:
             label = _connected(label, self.package.sampling)
             # Stage two has learned that vessels begin at VESSEL_FROM.
             told = np.interp(share, (0, self.package.sampling.threshold, 1), (0, VESSEL_FROM, 1))
-            maps.append(_map(seed, label, field, noise.style, told))
+            maps.append(_map(seed, label, field, noise.style, told, drawn=True))
         return maps
 
     def place_map(
@@ -221,15 +238,29 @@ class PairSampler:
                 self._painter.add(picture, each.field, each.seed)
                 for picture, each in zip(pictures, maps, strict=False)
             ]
+        labels = self._labels(maps, pictures[: len(maps)])
         return [
             Pair(
                 seed=each.seed,
                 image=picture,
-                label=each.label * np.uint8(255),
+                label=label * np.uint8(255),
                 mask=each.field * np.uint8(255),
-                vessel_share=each.vessel_share,
+                vessel_share=_vessel_share(label, each.field),
             )
-            for each, picture in zip(maps, pictures, strict=False)
+            for each, picture, label in zip(maps, pictures, labels, strict=False)
+        ]
+
+    def _labels(
+        self, maps: Sequence[VesselMap], pictures: Sequence[NDArray[np.uint8]]
+    ) -> list[NDArray[np.uint8]]:
+        """Those of given maps as they are, those of drawn ones as they are traced in the photographs."""
+        if self._tracer is None or not any(each.drawn for each in maps):
+            return [each.label for each in maps]
+        fields = np.stack([each.field > 0 for each in self._fill(maps)])
+        traced = self._tracer.trace(np.stack(self._fill(pictures)), fields)
+        return [
+            _connected(found, self.package.sampling).astype(np.uint8) if each.drawn else each.label
+            for each, found in zip(maps, traced, strict=False)
         ]
 
     def _planes_of_noise(self, seed: int) -> Tensor:
@@ -277,6 +308,7 @@ def _map(
     field: NDArray[np.bool_],
     style: Tensor,
     shares: NDArray[np.floating[Any]],
+    drawn: bool = False,
 ) -> VesselMap:
     """A map with shares that agree with its label: what bridges gaps is vessel from edge to edge, and
     of what was dropped nothing is left. Whole levels of 255, as a given map's are: what differs in a last
@@ -286,7 +318,11 @@ def _map(
     faint = np.where(near & field, levels.clip(max=FIRST_VESSEL_LEVEL - 1), 0)
     full = np.where(shares > VESSEL_FROM, levels.clip(min=FIRST_VESSEL_LEVEL), 255)
     agreeing = (np.where(label, full, faint) / 255).astype(np.float32)
-    return VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), style, agreeing)
+    return VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), style, agreeing, drawn)
+
+
+def _vessel_share(label: NDArray[np.uint8], field: NDArray[np.uint8]) -> float:
+    return round(float(label.sum() / field.sum()), 6)
 
 
 def _connected(label: NDArray[np.bool_], config: SamplingConfig) -> NDArray[np.bool_]:

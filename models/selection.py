@@ -68,7 +68,8 @@ class _Search:
 class Selection:
     """Searches the pairs of one order, some at a time. Both stages run on full batches.
 
-    ``of_maps`` are the measures of maps that the order may limit.
+    ``of_maps`` are the measures of maps that the order may limit. They hold for the label that is
+    delivered: where it is traced in the photograph, maps are not looked at before.
     """
 
     def __init__(
@@ -77,13 +78,15 @@ class Selection:
         order_seed: int,
         wish: Wish,
         limits: Limits,
-        of_maps: Mapping[str, Callable[[VesselMap], float]] = OF_MAPS,
+        of_maps: Mapping[str, Callable[[VesselMap | Pair], float]] = OF_MAPS,
     ):
         self._sampler = sampler
         self._order_seed = order_seed
         self._wish = wish
         self._limits = limits
-        self._of_maps = of_maps
+        traced = sampler.traces
+        self._of_maps = {} if traced else of_maps
+        self._of_pairs = {**of_maps, **OF_PHOTOGRAPHS} if traced else OF_PHOTOGRAPHS
         self._searches: list[_Search] = []  # those that have no map now
         self._maps: deque[tuple[_Search, VesselMap, dict[str, float]]] = deque()
         self._chosen: dict[int, Chosen] = {}
@@ -137,7 +140,7 @@ class Selection:
         batch = [self._maps.popleft() for _ in range(count)]
         pairs = self._sampler.render([drawn for _, drawn, _ in batch])
         for (search, _, of_map), pair in zip(batch, pairs, strict=True):
-            values, failed = judge(pair, OF_PHOTOGRAPHS, self._limits)
+            values, failed = judge(pair, self._of_pairs, self._limits)
             if failed:
                 search.reject(failed, values[failed], self._limits)
                 self._searches.append(search)

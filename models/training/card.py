@@ -27,6 +27,11 @@ photographs, drawn by lot, has more of than renderings have, and a strength that
 photograph's own texture is kept.
 """
 
+TRACED = """
+Labels are traced in the finished photographs, by a segmenter (U-Net, arXiv 1505.04597) that has learned from the
+training pairs alone: a photograph does not show all of its map. The map given to an order stays its label.
+"""
+
 
 def write_card(
     path: Path,
@@ -73,7 +78,7 @@ Training: {budget}.
 {_enlarged(drawn, side)}
 A drawn vessel that breaks off is joined to the next piece where that lies ahead of it, up to
 {sampling.longest_bridge:g} pixels away.
-{TEXTURED if textured else ""}
+{TEXTURED if textured else ""}{TRACED if sampling.tracing_threshold else ""}
 ## Measured
 
 {metrics["pairs"]} pairs of the order with seed 0 beside the training labels at the same size; mean and

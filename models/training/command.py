@@ -58,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="only learn to enlarge what the package draws, to a larger --resolution",
     )
+    add(
+        "--trace",
+        action="store_true",
+        help="only learn to trace the vessels of what the package draws (stage photo)",
+    )
     add("--first", type=int, help="train on the first N pairs in name order (all)")
     add("--run", type=Path, required=True, help="folder for checkpoints, curves and sample sheets")
     add("--stage", choices=["vessel", "photo", "both"], default="both")
@@ -139,6 +144,12 @@ def run_stages(options: argparse.Namespace) -> bool:
             raise ValueError("--enlarge: needs --from-package, the package that draws")
         for run in runs:
             run.only_enlarge()
+    if options.trace:
+        if not options.from_package or options.stage != "photo":
+            raise ValueError(
+                "--trace: needs --stage photo and --from-package, the package that draws"
+            )
+        two.only_trace()
     with stop_on_signals() as stopped:
         if not all(_train_watched(run, options, stopped) for run in runs):
             return False

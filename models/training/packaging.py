@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.devices import Device
 from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
 from models.metrics import (
     map_measures,
@@ -31,7 +32,9 @@ from models.metrics import (
 from models.package import MANIFEST, Eye, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
 from models.sampling import Pair, PairSampler, pair_seed
+from models.segmenter import Segmenter
 from models.texture import Texture, measure_texture
+from models.tracer import Tracer
 from models.training.card import write_card
 from models.training.journal import contact_sheet
 from models.training.stage_one import StageOne
@@ -99,14 +102,22 @@ def package_run(
         "metrics": {},
     }
 
-    style = two.style_statistics()
+    style, tracer = two.style_statistics(), two.tracing.average
 
-    def write(texture: Texture | None = None) -> None:
-        write_package(partial, facts, one.average, two.average, style, sampling, texture)
+    def write(texture: Texture | None = None, tracer: Segmenter | None = None) -> None:
+        write_package(partial, facts, one.average, two.average, style, sampling, texture, tracer)
 
     write()
     texture = texture_of(pairs, PairSampler(load_package(partial), one.device.name))
     write(texture)
+    untraced = draw(PairSampler(load_package(partial), one.device.name), DRAWN)
+    sampling = replace(
+        sampling,
+        tracing_threshold=tracing_threshold(
+            tracer, one.device, untraced, labels.sum() / fields.sum()
+        ),
+    )
+    write(texture, tracer)
     sampler = PairSampler(load_package(partial), one.device.name)
     started = time.perf_counter()
     drawn = draw(sampler, DRAWN)
@@ -127,7 +138,7 @@ def package_run(
         refined=one.config.refined,
         textured=texture is not None,
     )
-    write(texture)
+    write(texture, tracer)
     load_package(partial)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
@@ -161,6 +172,17 @@ def matching_threshold(one: StageOne, share: float) -> float:
     with torch.inference_mode():
         maps = torch.cat([one.average(part) for part in noise.split(BATCH)])
     values = (maps.float().cpu().numpy() + 1) / 2
+    return float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95).round(3))
+
+
+def tracing_threshold(
+    segmenter: Segmenter, device: Device, drawn: Sequence[Pair], share: float
+) -> float:
+    """The probability from which on as many of the pixels in drawn photographs' fields of view are vessel
+    as in the real labels' on average."""
+    inside = np.stack([pair.mask > 0 for pair in drawn])
+    photos = np.stack([pair.image for pair in drawn])
+    values = Tracer(segmenter, 0.5, device).probabilities(photos, inside)[inside]
     return float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95).round(3))
 
 

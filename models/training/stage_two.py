@@ -1,4 +1,4 @@
-"""Training of the translator from vessel map to photograph."""
+"""Training of the translator from vessel map to photograph, and of what traces its photographs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from models.augment import (
     soften,
 )
 from models.devices import Device
-from models.evaluation.useful.network import Segmenter, SegmenterConfig
 from models.losses import (
     feature_difference,
     feature_matching,
@@ -35,17 +34,24 @@ from models.losses import (
 )
 from models.package import ModelPackage
 from models.pairs import PairSet
+from models.segmenter import Segmenter, SegmenterConfig
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.growth import networks_of, take_over
+from models.training.phases import phase_of
 from models.training.run import Run
 from models.training.settings import SettingsError, StageTwoSettings
 from models.training.team import ALONE, Team
-from models.training.transfer import Origin, first_enlargement, take_over_translator
+from models.training.tracing import OPTIMISER, Tracing
+from models.training.transfer import (
+    Origin,
+    TransferError,
+    first_enlargement,
+    take_over_translator,
+)
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 SMALLEST = 64  # below this there are no vessels to see
-ENLARGING = 0.15  # of the time that drawing gets, for each doubling
 ENLARGING_RATE = 1e-3  # of Adam
 BARE = 0.25  # of the batches are told which pixels are vessel only, as maps of others may be
 PART, PARTS = (
@@ -57,7 +63,8 @@ PART, PARTS = (
 class StageTwo(Run):
     """A run of stage two at one resolution, of which the pairs' size is a multiple.
 
-    Photographs of ``drawn`` pixels are learned first, then each doubling of their size.
+    Photographs of ``drawn`` pixels are learned first, then each doubling of their size, then to trace the
+    vessels of photographs.
     """
 
     stage = "photo"
@@ -107,6 +114,9 @@ class StageTwo(Run):
             "readers": readers,
             "average": self.average,
         }
+        self.tracing = Tracing(device)
+        self.networks |= {"tracer": self.tracing.tracer, "tracer_average": self.tracing.average}
+        self.optimisers[OPTIMISER] = self.tracing.optimiser
         self.reached = 0  # the largest size that has come from a package
         self.package_style: tuple[Tensor, Tensor] | None = None
         size = pairs.photos.shape[-1]
@@ -127,6 +137,8 @@ class StageTwo(Run):
             TransferError: if the translator is of another shape.
         """
         take_over_translator((self.translator, self.average), package.translator())
+        if tracer := package.tracer():
+            self.tracing.start_from(tracer)
         self.reached = self.drawn << package.translator_config.enlargements
         self.origin, self.package_style = Origin.of(package), package.style_statistics()
 
@@ -140,22 +152,27 @@ class StageTwo(Run):
     def only_enlarge(self) -> None:
         self.first_size = first_enlargement(self.reached, self.drawn, self.resolution)
 
+    def only_trace(self) -> None:
+        """Leave what the package draws as it is, and learn to trace it.
+
+        Raises:
+            TransferError: if the package does not draw it all.
+        """
+        if self.reached != self.resolution:
+            raise TransferError(
+                f"tracing alone wants a package that draws {self.resolution} px, this one has {self.reached}"
+            )
+        self.first_size = 2 * self.resolution
+
     @property
     def complete(self) -> bool:
         return super().complete and self.reached == self.resolution
 
-    def phase(self) -> tuple[int, float]:
-        """The size that is learned at this point of the budget, and the share of its time that is
-        over."""
+    def phase(self) -> tuple[int | None, float]:
+        """What is learned at this point of the budget, see :func:`phase_of`."""
         sizes = [self.drawn << i for i in range(self.config.enlargements + 1)]
         sizes = [size for size in sizes if size >= self.first_size]
-        shares = [1.0 if size == self.drawn else ENLARGING for size in sizes]
-        place = self.budget.progress * sum(shares)
-        for size, share in zip(sizes, shares, strict=True):
-            if place < share or size == sizes[-1]:
-                return size, min(1.0, place / share)
-            place -= share
-        raise AssertionError("the last size always returns")
+        return phase_of(self.budget.progress, sizes, self.drawn)
 
     def batch(
         self,
@@ -194,6 +211,12 @@ class StageTwo(Run):
 
     def update(self) -> tuple[int, dict[str, float]]:
         size, progress = self.phase()
+        if size is None:
+            self.tracing.show(
+                self.stacks[self.resolution], self.resolution, self.settings.threshold
+            )
+            count = PARTS * self.settings.batch
+            return count, self.tracing.update(self, count, progress)
         # Constant for the first half, then down to zero, as in pix2pixHD.
         fall = min(1.0, max(0.02, 2 * (1 - progress)))
         if size > self.drawn:

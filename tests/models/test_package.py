@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from models.package import PackageError, load_package, sha256_of, write_tiny_package
+from models.segmenter import SegmenterConfig
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,21 @@ def test_what_is_written_is_read(original):
     # Not written where no field is cut, so that such packages are what they were before it was known.
     assert package.sampling.field_half_height == 1
     assert "field_half_height" not in package.manifest["sampling"]
+
+
+def test_a_package_may_have_a_tracer(original, tmp_path):
+    assert load_package(original).tracer() is None
+    folder = write_tiny_package(tmp_path / "traced", traced=True)
+    package = load_package(folder)
+    assert package.tracer().config == SegmenterConfig()
+    assert package.manifest["networks"]["tracer"]["class"] == "Segmenter"
+    assert package.sampling.tracing_threshold == 0.5
+    edit(folder, lambda m: m["sampling"].pop("tracing_threshold"))
+    with pytest.raises(PackageError, match=r"tracer\.safetensors and .* need each other"):
+        load_package(folder)
+    edit(folder, lambda m: m["networks"].pop("tracer"))
+    with pytest.raises(PackageError, match=r"networks\.tracer: 'tracer'"):
+        load_package(folder)
 
 
 def test_writing_twice_gives_the_same_digest(original, tmp_path):
@@ -104,6 +120,8 @@ def test_missing_style_statistics_are_named(folder):
         (lambda m: m.update(resolutions=[128]), 'field "resolutions" must be \\[64\\]'),
         (lambda m: m["sampling"].update(batch_size=0), "batch_size must lie"),
         (lambda m: m["sampling"].update(threshold=1.5), "threshold must lie"),
+        (lambda m: m["sampling"].update(tracing_threshold=0), "tracing_threshold must lie"),
+        (lambda m: m["sampling"].update(tracing_threshold=0.5), "need each other"),
         (lambda m: m["sampling"].update(field_mean=[0.5, 0.5]), "field_mean must be three"),
         (lambda m: m["sampling"].update(field_half_height=0), "field_half_height must be above"),
         (lambda m: m["sampling"].update(eye="both"), 'eye must be "left" or "right"'),

@@ -21,8 +21,19 @@ def sampler(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def tracing(tmp_path_factory):
+    """Its labels are traced in the photographs."""
+    folder = write_tiny_package(tmp_path_factory.mktemp("traced"), traced=True)
+    return PairSampler(load_package(folder), "cpu")
+
+
+@pytest.fixture(scope="module")
 def usual(sampler):
     """Vessel share and contrast of some candidates, sorted."""
+    return usual_of(sampler)
+
+
+def usual_of(sampler):
     drawn = [p for i in range(0, 32, 4) for p in sampler.sample([SEED + i + k for k in range(4)])]
     return sorted(p.vessel_share for p in drawn), sorted(contrast(p) for p in drawn)
 
@@ -68,6 +79,15 @@ def test_each_pair_is_its_first_good_candidate(sampler, usual):
         assert chosen.pair.seed == pair.seed
         assert (chosen.quality, chosen.rejected) == (values, rejected)
         np.testing.assert_array_equal(chosen.pair.image, pair.image)
+        np.testing.assert_array_equal(chosen.pair.label, pair.label)
+
+
+def test_limits_hold_for_the_label_that_is_traced(tracing):
+    limits = limits_for(usual_of(tracing))
+    for chosen in choose(tracing, range(6), limits):
+        pair, values, rejected = by_hand(tracing, chosen.index, limits)
+        assert (chosen.pair.seed, chosen.quality) == (pair.seed, values)
+        assert chosen.rejected == rejected
         np.testing.assert_array_equal(chosen.pair.label, pair.label)
 
 

@@ -25,9 +25,13 @@ def package():
 
 
 @pytest.fixture(scope="module")
-def drawn(package):
+def sampler(package):
+    return PairSampler(package, "cpu")
+
+
+@pytest.fixture(scope="module")
+def drawn(sampler):
     """The first pairs of an order with another seed than the card's."""
-    sampler = PairSampler(package, "cpu")
     seeds = [pair_seed(1, index) for index in range(COUNT)]
     batches = range(0, COUNT, sampler.batch_size)
     return [pair for i in batches for pair in sampler.sample(seeds[i : i + sampler.batch_size])]
@@ -79,6 +83,15 @@ def test_pairs_do_not_depend_on_the_number_of_threads(package):
         assert np.array_equal(one.label, two.label) and np.array_equal(one.image, two.image)
 
 
+def test_labels_are_traced_along_the_drawn_maps(sampler, drawn):
+    """A photograph does not show all of its map; it must show most of it, and little else."""
+    maps = sampler.draw_maps([pair.seed for pair in drawn[: sampler.batch_size]])
+    overlaps = [
+        overlap(pair.label > 0, made.label > 0) for pair, made in zip(drawn, maps, strict=False)
+    ]
+    assert 0.8 < mean(overlaps) < 1
+
+
 def test_card_and_manifest_agree(package):
     assert f"# {package.name} {package.version}\n" in (SHIPPED / "CARD.md").read_text()
     assert package.sampling.eye == "right"
@@ -87,13 +100,15 @@ def test_card_and_manifest_agree(package):
 
 
 @pytest.mark.parametrize("name", ["chase-512", "chase-1024"])
-def test_larger_packages_draw_the_same_pairs_enlarged(name, drawn):
+def test_larger_packages_draw_the_same_pairs_enlarged(name, sampler, drawn):
     """Seed for seed: the vessels and the light of ``chase-256``, and vessels dark on their label."""
-    larger = load_package(SHIPPED.with_name(name))
-    [pair] = PairSampler(larger, "cpu").sample([drawn[0].seed])
+    larger = PairSampler(load_package(SHIPPED.with_name(name)), "cpu")
+    maps = larger.draw_maps([drawn[0].seed])
     factor = larger.resolution // 256
-    shares = (pair.label > 0).reshape(256, factor, 256, factor).mean(axis=(1, 3))
-    assert overlap(shares > 0.35, drawn[0].label > 0) > 0.9
+    shares = (maps[0].label > 0).reshape(256, factor, 256, factor).mean(axis=(1, 3))
+    [smaller] = sampler.draw_maps([drawn[0].seed])
+    assert overlap(shares > 0.35, smaller.label > 0) > 0.9
+    [pair] = larger.render(maps)
     shrunk = pair.image.reshape(256, factor, 256, factor, 3).mean(axis=(1, 3))
     assert np.abs(shrunk - drawn[0].image).mean() < 12
     label, field = pair.label > 0, pair.mask > 0

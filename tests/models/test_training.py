@@ -169,7 +169,7 @@ def test_both_stages_learn_to_enlarge_what_they_draw(large_pairs):
         CPU,
     )
     two.step()  # at the drawn size, which comes first
-    two.budget.images_spent = 9_000
+    two.budget.images_spent = 7_600
     for run, size, loss in ((one, 128, "enlarging loss"), (two, 128, "enlarging difference")):
         before = weights(run)
         losses = [run.step()[loss] for _ in range(24)]
@@ -233,10 +233,12 @@ def test_the_command_trains_both_stages_and_writes_a_package(pair_folder, tmp_pa
     assert loaded.sampling.eye == "left" and "eye" not in loaded.manifest["training_data"]
     pair = PairSampler(loaded, "cpu").sample([pair_seed(0, 0)])[0]
     assert pair.image.shape == (64, 64, 3)
+    assert loaded.tracer() is not None
     assert loaded.sampling.field_half_height == pytest.approx(0.3)
     assert (pair.mask > 0).any(axis=1).mean() == pytest.approx(0.6, abs=0.02)
     card = (package / "CARD.md").read_text()
     assert "Not for diagnosis" in card and "drawn as left eyes" in card
+    assert "Labels are traced" in card
     assert (package / "samples.png").stat().st_size > 0
 
 
@@ -274,6 +276,7 @@ def test_the_command_stops_on_a_signal_and_goes_on_later(pair_folder, tmp_path):
         ("--images 8 --set photos.batch=2", "photos: no such stage"),
         ("--images 8 --from-run runs", "--from-run: needs --from-package"),
         ("--images 8 --enlarge", "--enlarge: needs --from-package"),
+        ("--images 8 --trace", "--trace: needs --stage photo and --from-package"),
     ],
 )
 def test_bad_options_end_in_one_line(pair_folder, tmp_path, options, words):

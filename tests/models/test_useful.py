@@ -8,7 +8,7 @@ import torch
 
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.settings import Arm, EvaluationSettings
-from models.evaluation.useful.batches import BATCH, CROP, batches_of, standardise, to_planes
+from models.evaluation.useful.batches import BATCH, CROP, batches_of, to_planes
 from models.evaluation.useful.fit import fit_arm
 from models.evaluation.useful.scores import (
     area_under_curve,
@@ -17,6 +17,7 @@ from models.evaluation.useful.scores import (
     f1_score,
     pooled_scores,
 )
+from models.segmenter import standardise
 from tests.models.made_pairs import made_pairs
 
 SIZE = 64

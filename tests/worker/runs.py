@@ -72,7 +72,7 @@ def weights(db: Database, model: str | None) -> dict[str, str]:
             select(StoredModel).where(StoredModel.name == name, StoredModel.version == version)
         ).one()
     files = digests(stored.package)
-    assert set(files) == {"vessel.safetensors", "translator.safetensors"}
+    assert set(files) == {"vessel.safetensors", "translator.safetensors", "tracer.safetensors"}
     return files
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from models.augment import Moves, change_light, move, random_affine, random_bend, random_light
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.settings import Arm
+from models.segmenter import Light, light_of, standardise
 
 BATCH = 8
 CROP = (
@@ -24,7 +25,6 @@ WHOLE = 256  # side of pictures of which each change makes one crop, see _change
 CLASSICAL = Moves(turn=45, zoom=0.15, shift=0.05, bend=0.02)
 
 Draw = Callable[[float], Tensor]
-Light = tuple[Tensor, Tensor]  # mean and deviation of each channel, [B, 3, 1, 1] each
 
 
 def to_planes(pairs: PairArrays) -> Tensor:
@@ -35,24 +35,6 @@ def to_planes(pairs: PairArrays) -> Tensor:
     photos = torch.from_numpy(pairs.photos).permute(0, 3, 1, 2).float() / 127.5 - 1
     planes = [torch.from_numpy(plane)[:, None].float() for plane in (pairs.labels, pairs.fields)]
     return torch.cat([photos, *planes], dim=1)
-
-
-def light_of(photos: Tensor, fields: Tensor) -> Light:
-    """Mean and deviation of each channel within the field of view [B, 1, H, W]."""
-    total = fields.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    mean = (photos * fields).sum(dim=(2, 3), keepdim=True) / total
-    spread = ((photos - mean).square() * fields).sum(dim=(2, 3), keepdim=True) / total
-    return mean, spread.sqrt() + 1e-3
-
-
-def standardise(photos: Tensor, fields: Tensor, light: Light | None = None) -> Tensor:
-    """Each channel to mean 0 and deviation 1 within the field of view [B, 1, H, W], 0 outside.
-
-    ``light``: of the whole photographs, where these are crops. Exposure and colour balance differ
-    between cameras, and between photographs of one camera.
-    """
-    mean, deviation = light or light_of(photos, fields)
-    return (photos - mean) / deviation * fields
 
 
 def batches_of(arm: Arm, data: EvaluationData, random: torch.Generator) -> Draw:

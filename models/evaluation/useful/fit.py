@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,23 +11,25 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from models.devices import Device
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.results import StepResult
 from models.evaluation.settings import Arm, EvaluationSettings
-from models.evaluation.useful.batches import batches_of, standardise, to_planes
-from models.evaluation.useful.network import Segmenter, SegmenterConfig
+from models.evaluation.useful.batches import batches_of, to_planes
 from models.evaluation.useful.scores import best_threshold, f1_score, pooled_scores
+from models.segmenter import (
+    AVERAGE_STEPS,
+    Segmenter,
+    SegmenterConfig,
+    learning_rate,
+    segmentation_loss,
+    standardise,
+)
 from models.training.checkpoint import average_into
 
-LEARNING_RATE = 2e-3
-WARM_UP = 0.05  # share of the steps
-AVERAGE_STEPS = 30.0  # half-life of the averaged weights
 THRESHOLD_PAIRS = 20  # training pairs that the threshold is chosen on
 FOUND_PAIRS = 40  # generated pairs in which a segmenter of real pairs looks for the labels
 SHEET_PAIRS = 4
@@ -91,13 +92,13 @@ def train_segmenter(
         torch.manual_seed(settings.seed * 1_000_003 + seed)
         segmenter = Device("cpu").place(Segmenter(config))
     average = copy.deepcopy(segmenter).requires_grad_(False)
-    optimiser = torch.optim.Adam(segmenter.parameters(), LEARNING_RATE)
+    optimiser = torch.optim.Adam(segmenter.parameters())
     draw = batches_of(arm, data, random)
     for step in range(settings.steps):
         progress = step / settings.steps
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * _schedule(progress)
+        optimiser.param_groups[0]["lr"] = learning_rate(progress)
         planes = draw(progress).contiguous(memory_format=torch.channels_last)
-        loss = _loss(segmenter(planes[:, :3]), planes[:, 3:4], planes[:, 4:])
+        loss = segmentation_loss(segmenter(planes[:, :3]), planes[:, 3:4], planes[:, 4:])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -116,20 +117,6 @@ def probabilities(segmenter: Segmenter, pairs: PairArrays) -> NDArray[np.float32
             photos = standardise(planes[:, :3], planes[:, 4:])
             shares.append(segmenter(photos).sigmoid()[:, 0])
     return torch.cat(shares).numpy()
-
-
-def _schedule(progress: float) -> float:
-    """Share of the learning rate: a short warm-up, then a cosine to nothing."""
-    return min(1.0, progress / WARM_UP + 0.05) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def _loss(logits: Tensor, vessels: Tensor, fields: Tensor) -> Tensor:
-    """Cross entropy and soft Dice of the pixels in the field of view."""
-    entropy = F.binary_cross_entropy_with_logits(logits, vessels, reduction="none")
-    shares = logits.sigmoid() * fields
-    overlap = 2 * (shares * vessels).sum() + 1
-    dice = 1 - overlap / (shares.sum() + (vessels * fields).sum() + 1)
-    return (entropy * fields).sum() / fields.sum() + dice
 
 
 def _training_pairs(arm: Arm, data: EvaluationData) -> PairArrays:

@@ -1,0 +1,106 @@
+"""The segmenter: a small U-Net (Ronneberger et al. 2015, arXiv 1505.04597), and how one is taught.
+
+Evaluations train it on generated pairs; packages hold one of real pairs, which traces the vessels of
+drawn photographs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GROUPS = 8  # that the feature maps of a level are normalised in
+LEARNING_RATE = 2e-3  # of Adam, the largest
+WARM_UP = 0.05  # share of the steps
+AVERAGE_STEPS = 30.0  # half-life of the averaged weights
+
+Light = tuple[Tensor, Tensor]  # mean and deviation of each channel, [B, 3, 1, 1] each
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """Feature maps at each level; the side of the picture is halved from one to the next."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 96)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        if not self.channels or any(count <= 0 or count % GROUPS for count in self.channels):
+            raise ValueError(f"channels must be multiples of {GROUPS}, one a level")
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    """Two convolutions. Normalised by group, not by batch: a segmenter that has learned from generated
+    photographs is asked about real ones, whose statistics are others."""
+    layers: list[nn.Module] = []
+    for count in (inputs, outputs):
+        layers += [nn.Conv2d(count, outputs, 3, padding=1, bias=False)]
+        layers += [nn.GroupNorm(GROUPS, outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+class Segmenter(nn.Module):
+    """Photographs [B, 3, H, W] to vessel logits [B, 1, H, W]; H and W multiples of 8."""
+
+    def __init__(self, config: SegmenterConfig):
+        super().__init__()
+        self.config = config
+        first, *rest = config.channels
+        self.first = _block(3, first)
+        pairs = list(zip(config.channels, rest, strict=False))
+        self.down = nn.ModuleList(_block(a, b) for a, b in pairs)
+        self.up = nn.ModuleList(_block(a + b, a) for a, b in reversed(pairs))
+        self.last = nn.Conv2d(first, 1, 1)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Logits of each pixel being vessel."""
+        return self.last(self.features(photos)[-1])
+
+    def features(self, photos: Tensor) -> list[Tensor]:
+        """What the way up makes of photographs, [B, C, H / n, W / n] each, the last at their own size."""
+        levels = [self.first(photos)]
+        for block in self.down:
+            levels.append(block(F.max_pool2d(levels[-1], 2)))
+        x = levels.pop()
+        found = []
+        for block in self.up:
+            x = block(torch.cat([F.interpolate(x, scale_factor=2.0), levels.pop()], dim=1))
+            found.append(x)
+        return found
+
+
+def light_of(photos: Tensor, fields: Tensor) -> Light:
+    """Mean and deviation of each channel within the field of view [B, 1, H, W]."""
+    total = fields.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    mean = (photos * fields).sum(dim=(2, 3), keepdim=True) / total
+    spread = ((photos - mean).square() * fields).sum(dim=(2, 3), keepdim=True) / total
+    return mean, spread.sqrt() + 1e-3
+
+
+def standardise(photos: Tensor, fields: Tensor, light: Light | None = None) -> Tensor:
+    """Each channel to mean 0 and deviation 1 within the field of view [B, 1, H, W], 0 outside.
+
+    ``light``: of the whole photographs, where these are crops. Exposure and colour balance differ
+    between cameras, and between photographs of one camera.
+    """
+    mean, deviation = light or light_of(photos, fields)
+    return (photos - mean) / deviation * fields
+
+
+def learning_rate(progress: float) -> float:
+    """A short warm-up, then a cosine to nothing; ``progress`` within [0, 1]."""
+    share = min(1.0, progress / WARM_UP + 0.05) * (1 + math.cos(math.pi * progress)) / 2
+    return LEARNING_RATE * share
+
+
+def segmentation_loss(logits: Tensor, vessels: Tensor, fields: Tensor) -> Tensor:
+    """Cross entropy and soft Dice of the pixels in the field of view; all are [B, 1, H, W]."""
+    entropy = F.binary_cross_entropy_with_logits(logits, vessels, reduction="none")
+    shares = logits.sigmoid() * fields
+    overlap = 2 * (shares * vessels).sum() + 1
+    dice = 1 - overlap / (shares.sum() + (vessels * fields).sum() + 1)
+    return (entropy * fields).sum() / fields.sum() + dice
