@@ -1,4 +1,4 @@
-"""Training of the translator from vessel map to photograph, and of what traces its photographs."""
+"""Training of the translator from vessel map to photograph, and of the tracer."""
 
 from __future__ import annotations
 
@@ -42,22 +42,14 @@ from models.training.phases import phase_of
 from models.training.run import Run
 from models.training.settings import SettingsError, StageTwoSettings
 from models.training.team import ALONE, Team
-from models.training.tracing import OPTIMISER, Tracing
-from models.training.transfer import (
-    Origin,
-    TransferError,
-    first_enlargement,
-    take_over_translator,
-)
+from models.training.tracing import OPTIMISER, PART, Tracing
+from models.training.transfer import Origin, first_enlargement, take_over_translator, whole
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 SMALLEST = 64  # below this there are no vessels to see
 ENLARGING_RATE = 1e-3  # of Adam
 BARE = 0.25  # of the batches are told which pixels are vessel only, as maps of others may be
-PART, PARTS = (
-    128,
-    4,
-)  # pixels a side that enlarging is learned from, and how many for a pair of a batch
+PARTS = 4  # of pictures for a pair of a batch, from which enlarging and tracing are learned
 
 
 class StageTwo(Run):
@@ -158,18 +150,14 @@ class StageTwo(Run):
         Raises:
             TransferError: if the package does not draw it all.
         """
-        if self.reached != self.resolution:
-            raise TransferError(
-                f"tracing alone wants a package that draws {self.resolution} px, this one has {self.reached}"
-            )
-        self.first_size = 2 * self.resolution
+        self.first_size = 2 * whole(self.reached, self.resolution)
 
     @property
     def complete(self) -> bool:
         return super().complete and self.reached == self.resolution
 
     def phase(self) -> tuple[int | None, float]:
-        """What is learned at this point of the budget, see :func:`phase_of`."""
+        """What is learned now, see :func:`phase_of`."""
         sizes = [self.drawn << i for i in range(self.config.enlargements + 1)]
         sizes = [size for size in sizes if size >= self.first_size]
         return phase_of(self.budget.progress, sizes, self.drawn)

@@ -48,6 +48,19 @@ def first_enlargement(reached: int, drawn: int, resolution: int) -> int:
     return 2 * reached
 
 
+def whole(reached: int, resolution: int) -> int:
+    """The resolution, of which a package must reach all to be traced.
+
+    Raises:
+        TransferError: if it does not.
+    """
+    if reached != resolution:
+        raise TransferError(
+            f"tracing alone wants a package that draws {resolution} px, this one has {reached}"
+        )
+    return resolution
+
+
 def shared_resolution(run: VesselConfig, package: VesselConfig) -> int:
     """The largest resolution up to which both have the same feature maps.
 
