@@ -19,8 +19,8 @@ from models.field_of_view import FieldOfView
 from models.package import Eye, ModelPackage, SamplingConfig
 from models.pairs import pad_to_square, resample
 from models.seeds import noise_seed, pair_seed
+from models.segmenter import probabilities
 from models.texture import TexturePainter
-from models.tracer import Tracer
 from models.translator import VESSEL_FROM
 
 Member = TypeVar("Member")
@@ -119,10 +119,8 @@ class PairSampler:
         self._style_mean, self._style_factor = package.style_statistics()
         texture = package.texture()
         self._painter = TexturePainter(texture, self.resolution) if texture else None
-        segmenter, threshold = package.tracer(), package.sampling.tracing_threshold
-        self._tracer = (
-            Tracer(segmenter, threshold, self._device) if segmenter and threshold else None
-        )
+        tracer = package.tracer()
+        self._tracer = self._device.place(tracer).eval().requires_grad_(False) if tracer else None
         if self._device.gpu:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
@@ -254,13 +252,15 @@ class PairSampler:
         self, maps: Sequence[VesselMap], pictures: Sequence[NDArray[np.uint8]]
     ) -> list[NDArray[np.uint8]]:
         """Those of given maps as they are, those of drawn ones as they are traced in the photographs."""
-        if self._tracer is None or not any(each.drawn for each in maps):
+        threshold = self.package.sampling.tracing_threshold
+        if self._tracer is None or threshold is None or not any(each.drawn for each in maps):
             return [each.label for each in maps]
         fields = np.stack([each.field > 0 for each in self._fill(maps)])
-        traced = self._tracer.trace(np.stack(self._fill(pictures)), fields)
+        found = probabilities(self._tracer, np.stack(self._fill(pictures)), fields)
+        traced = (found >= threshold) & fields
         return [
-            _connected(found, self.package.sampling).astype(np.uint8) if each.drawn else each.label
-            for each, found in zip(maps, traced, strict=False)
+            _connected(label, self.package.sampling).astype(np.uint8) if each.drawn else each.label
+            for each, label in zip(maps, traced, strict=False)
         ]
 
     def _planes_of_noise(self, seed: int) -> Tensor:

@@ -1,7 +1,8 @@
 """The segmenter: a small U-Net (Ronneberger et al. 2015, arXiv 1505.04597), and how one is taught.
 
-Evaluations train it on generated pairs; packages hold one of real pairs, which traces the vessels of
-drawn photographs.
+Evaluations train it on generated pairs. Packages hold one of real pairs, the tracer, which says what the
+label of a drawn photograph is: a translator does not show every vessel of its map, nor each as wide as it
+is there. As in DatasetGAN (arXiv 2104.06490), who labels has learned from the few labelled pictures there are.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 GROUPS = 8  # that the feature maps of a level are normalised in
 LEARNING_RATE = 2e-3  # of Adam, the largest
 WARM_UP = 0.05  # share of the steps
 AVERAGE_STEPS = 30.0  # half-life of the averaged weights
+PIXELS_AT_ONCE = 4 * 256**2  # of photographs: their feature maps take 1.5 kB a pixel
 
 Light = tuple[Tensor, Tensor]  # mean and deviation of each channel, [B, 3, 1, 1] each
 
@@ -89,6 +93,32 @@ def standardise(photos: Tensor, fields: Tensor, light: Light | None = None) -> T
     """
     mean, deviation = light or light_of(photos, fields)
     return (photos - mean) / deviation * fields
+
+
+def probabilities(
+    segmenter: Segmenter, photos: NDArray[np.uint8], fields: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """The probability of vessel of each pixel, [N, S, S], of RGB photographs [N, S, S, 3] and their fields
+    of view [N, S, S].
+
+    With as many photographs each time, it depends on nothing else, the number of threads neither.
+    """
+    where, shares = segmenter.last.weight.device, []
+    at_once = max(1, min(4, PIXELS_AT_ONCE // photos.shape[1] ** 2))
+    assert segmenter.last.bias is not None  # the layer has one
+    with torch.inference_mode():
+        for start in range(0, len(photos), at_once):
+            part = slice(start, start + at_once)
+            planes = (
+                torch.from_numpy(photos[part]).to(where).permute(0, 3, 1, 2).float().contiguous()
+            )
+            inside = torch.from_numpy(fields[part]).to(where)[:, None].float()
+            shown = standardise(planes / 127.5 - 1, inside)
+            features = segmenter.features(shown)[-1]
+            # Written out, as in layers.EqualToMap: oneDNN's rounds otherwise with other threads.
+            logits = (features * segmenter.last.weight).sum(dim=1) + segmenter.last.bias
+            shares.append(logits.sigmoid())
+    return torch.cat(shares).cpu().numpy()
 
 
 def learning_rate(progress: float) -> float:

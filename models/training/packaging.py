@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.devices import Device
 from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
 from models.metrics import (
     map_measures,
@@ -32,9 +31,8 @@ from models.metrics import (
 from models.package import MANIFEST, Eye, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
 from models.sampling import Pair, PairSampler, pair_seed
-from models.segmenter import Segmenter
+from models.segmenter import Segmenter, probabilities
 from models.texture import Texture, measure_texture
-from models.tracer import Tracer
 from models.training.card import write_card
 from models.training.journal import contact_sheet
 from models.training.stage_one import StageOne
@@ -113,9 +111,7 @@ def package_run(
     untraced = draw(PairSampler(load_package(partial), one.device.name), DRAWN)
     sampling = replace(
         sampling,
-        tracing_threshold=tracing_threshold(
-            tracer, one.device, untraced, labels.sum() / fields.sum()
-        ),
+        tracing_threshold=tracing_threshold(tracer, untraced, labels.sum() / fields.sum()),
     )
     write(texture, tracer)
     sampler = PairSampler(load_package(partial), one.device.name)
@@ -172,17 +168,19 @@ def matching_threshold(one: StageOne, share: float) -> float:
     with torch.inference_mode():
         maps = torch.cat([one.average(part) for part in noise.split(BATCH)])
     values = (maps.float().cpu().numpy() + 1) / 2
-    return float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95).round(3))
+    return _exceeded_by(share, values)
 
 
-def tracing_threshold(
-    segmenter: Segmenter, device: Device, drawn: Sequence[Pair], share: float
-) -> float:
+def tracing_threshold(tracer: Segmenter, drawn: Sequence[Pair], share: float) -> float:
     """The probability from which on as many of the pixels in drawn photographs' fields of view are vessel
     as in the real labels' on average."""
     inside = np.stack([pair.mask > 0 for pair in drawn])
     photos = np.stack([pair.image for pair in drawn])
-    values = Tracer(segmenter, 0.5, device).probabilities(photos, inside)[inside]
+    return _exceeded_by(share, probabilities(tracer, photos, inside)[inside])
+
+
+def _exceeded_by(share: float, values: NDArray[np.floating[Any]]) -> float:
+    """The threshold that a share of the values lies above."""
     return float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95).round(3))
 
 

@@ -1,9 +1,10 @@
-"""Training of the translator from vessel map to photograph, and of the tracer."""
+"""Training of the translator, from map to photograph, and of the tracer."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +43,20 @@ from models.training.phases import phase_of
 from models.training.run import Run
 from models.training.settings import SettingsError, StageTwoSettings
 from models.training.team import ALONE, Team
-from models.training.tracing import OPTIMISER, PART, Tracing
+from models.training.tracing import OPTIMISER, PART, Tracing, pairs_to_trace
 from models.training.transfer import Origin, first_enlargement, take_over_translator, whole
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 SMALLEST = 64  # below this there are no vessels to see
 ENLARGING_RATE = 1e-3  # of Adam
 BARE = 0.25  # of the batches are told which pixels are vessel only, as maps of others may be
-PARTS = 4  # of pictures for a pair of a batch, from which enlarging and tracing are learned
+PARTS = 4  # of pictures to enlarge or to trace, for each pair of a batch
 
 
 class StageTwo(Run):
     """A run of stage two at one resolution, of which the pairs' size is a multiple.
 
-    Photographs of ``drawn`` pixels are learned first, then each doubling of their size, then to trace the
-    vessels of photographs.
+    Photographs of ``drawn`` pixels are learned first, then each doubling of their size, then to trace.
     """
 
     stage = "photo"
@@ -91,6 +91,7 @@ class StageTwo(Run):
         self.readers = [device.place(Segmenter(SegmenterConfig())) for _ in range(3)]
         self.pupil = self.readers[2]
         readers = nn.ModuleList(self.readers)
+        self.tracing = Tracing(device)
         self.average = copy.deepcopy(self.translator).requires_grad_(False)
         painters = [*self.translator.parameters(), *self.encoder.parameters()]
         judges = self.discriminator.parameters()
@@ -98,6 +99,7 @@ class StageTwo(Run):
             "painters": torch.optim.Adam(painters, settings.learning_rate, (0.5, 0.999)),
             "discriminator": torch.optim.Adam(judges, settings.discriminator_rate, (0.0, 0.99)),
             "readers": torch.optim.Adam(readers.parameters(), settings.reading_rate),
+            OPTIMISER: self.tracing.optimiser,
         }
         self.networks = {
             "translator": self.translator,
@@ -105,10 +107,9 @@ class StageTwo(Run):
             "discriminator": self.discriminator,
             "readers": readers,
             "average": self.average,
+            "tracer": self.tracing.tracer,
+            "tracer_average": self.tracing.average,
         }
-        self.tracing = Tracing(device)
-        self.networks |= {"tracer": self.tracing.tracer, "tracer_average": self.tracing.average}
-        self.optimisers[OPTIMISER] = self.tracing.optimiser
         self.reached = 0  # the largest size that has come from a package
         self.package_style: tuple[Tensor, Tensor] | None = None
         size = pairs.photos.shape[-1]
@@ -145,10 +146,10 @@ class StageTwo(Run):
         self.first_size = first_enlargement(self.reached, self.drawn, self.resolution)
 
     def only_trace(self) -> None:
-        """Leave what the package draws as it is, and learn to trace it.
+        """Leave what the package draws, and learn to trace it.
 
         Raises:
-            TransferError: if the package does not draw it all.
+            TransferError: if the package draws less.
         """
         self.first_size = 2 * whole(self.reached, self.resolution)
 
@@ -193,6 +194,11 @@ class StageTwo(Run):
         photos = change_light(stacks[:, :3], team.share(gamma), team.share(gain))
         return (photos + 1) * field - 1, shares, field
 
+    @cached_property
+    def _traced(self) -> Tensor:
+        size = self.resolution
+        return pairs_to_trace(self.stacks[size], size, self.settings.threshold)
+
     def _vessels(self, shares: Tensor) -> Tensor:
         """1 where a pixel counts as vessel, else 0."""
         return (shares > self.settings.threshold).float()
@@ -200,11 +206,8 @@ class StageTwo(Run):
     def update(self) -> tuple[int, dict[str, float]]:
         size, progress = self.phase()
         if size is None:
-            self.tracing.show(
-                self.stacks[self.resolution], self.resolution, self.settings.threshold
-            )
             count = PARTS * self.settings.batch
-            return count, self.tracing.update(self, count, progress)
+            return count, self.tracing.update(self, self._traced, count, progress)
         # Constant for the first half, then down to zero, as in pix2pixHD.
         fall = min(1.0, max(0.02, 2 * (1 - progress)))
         if size > self.drawn:

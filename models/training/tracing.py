@@ -32,28 +32,15 @@ class Tracing:
         self.tracer = device.place(Segmenter(SegmenterConfig()))
         self.average = copy.deepcopy(self.tracer).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.tracer.parameters())
-        self._pairs: Tensor | None = None
 
     def start_from(self, tracer: Segmenter) -> None:
         """Begin with the weights of another one."""
         for network in (self.tracer, self.average):
             network.load_state_dict(tracer.state_dict())
 
-    def show(self, stacks: Tensor, resolution: int, threshold: float) -> None:
-        """What is to be learned from: photographs in [-1, 1], shares of vessel and fields of view,
-        [N, 5, S, S], of whose size the resolution is a divisor. Pixels are vessel above a share."""
-        if self._pairs is None:
-            factor = stacks.shape[-1] // resolution
-            # One by one: each is looked at whole, and at 1024 px all of them take gigabytes.
-            shown = [
-                _standardised(F.avg_pool2d(each, factor), threshold) for each in stacks.split(1)
-            ]
-            self._pairs = torch.cat(shown)
-
-    def update(self, run: Run, count: int, progress: float) -> dict[str, float]:
-        """Learn from so many parts of pairs, shared by the run's processes."""
-        assert self._pairs is not None, "shown nothing"
-        parts = run.team.share(random_parts(self._pairs, count, PART, run.random))
+    def update(self, run: Run, pairs: Tensor, count: int, progress: float) -> dict[str, float]:
+        """Learn from so many parts of pairs (see :func:`pairs_to_trace`), shared by the run's processes."""
+        parts = run.team.share(random_parts(pairs, count, PART, run.random))
         photos, vessels, fields = parts.split([3, 1, 1], dim=1)
         with run.device.autocast():
             logits = self.tracer(photos.contiguous(memory_format=torch.channels_last)).float()
@@ -66,8 +53,15 @@ class Tracing:
         return {"tracing loss": loss.item()}
 
 
-def _standardised(stack: Tensor, threshold: float) -> Tensor:
-    photos, shares, fields = stack.split([3, 1, 1], dim=1)
-    fields = (fields > 0.5).float()
-    vessels = (shares > threshold).float() * fields
-    return torch.cat([standardise(photos, fields), vessels, fields], dim=1)
+def pairs_to_trace(stacks: Tensor, resolution: int, threshold: float) -> Tensor:
+    """Standardised photographs, vessels and fields of view, [N, 5, R, R], of photographs in [-1, 1], shares
+    of vessel and fields, [N, 5, S, S], of whose size R is a divisor. Pixels are vessel above a share."""
+    factor = stacks.shape[-1] // resolution
+    pairs = []
+    # One by one: each is looked at whole, and at 1024 px all of them take gigabytes.
+    for stack in stacks.split(1):
+        photos, shares, fields = F.avg_pool2d(stack, factor).split([3, 1, 1], dim=1)
+        fields = (fields > 0.5).float()
+        vessels = (shares > threshold).float() * fields
+        pairs.append(torch.cat([standardise(photos, fields), vessels, fields], dim=1))
+    return torch.cat(pairs)

@@ -10,8 +10,7 @@ from models.devices import Device
 from models.evaluation.useful.scores import f1_score
 from models.package import load_package, write_tiny_package
 from models.sampling import PairSampler, pair_seed
-from models.segmenter import standardise
-from models.tracer import Tracer
+from models.segmenter import probabilities, standardise
 from models.training.budget import Budget
 from models.training.loop import train
 from models.training.packaging import tracing_threshold
@@ -73,11 +72,10 @@ def test_the_threshold_gives_drawn_labels_the_share_of_real_ones(sampler, packag
         for i in range(4)
         for pair in sampler.sample([pair_seed(0, 4 * i + k) for k in range(4)])
     ]
-    threshold = tracing_threshold(package.tracer(), CPU, drawn, 0.1)
-    tracer = Tracer(package.tracer(), threshold, CPU)
+    threshold = tracing_threshold(package.tracer(), drawn, 0.1)
     images, fields = (np.stack([getattr(pair, n) for pair in drawn]) for n in ("image", "mask"))
-    found = tracer.trace(images, fields > 0).sum()
-    assert found / (fields > 0).sum() == pytest.approx(0.1, abs=0.02)
+    found = (probabilities(package.tracer(), images, fields > 0) >= threshold) & (fields > 0)
+    assert found.sum() / (fields > 0).sum() == pytest.approx(0.1, abs=0.02)
 
 
 def test_tracing_alone_leaves_what_draws_as_it_is(large_pairs, package, tmp_path):
@@ -95,9 +93,10 @@ def test_tracing_alone_leaves_what_draws_as_it_is(large_pairs, package, tmp_path
     stacks = run.stacks[64]
     photos = ((torch.nn.functional.avg_pool2d(stacks[:, :3], 2) + 1) * 127.5).round().byte()
     shares, fields = (torch.nn.functional.avg_pool2d(stacks[:, i], 2).numpy() for i in (3, 4))
-    tracer = Tracer(run.tracing.average, 0.5, CPU)
-    found = tracer.trace(photos.permute(0, 2, 3, 1).numpy(), fields > 0.5)
-    assert f1_score(found, (shares > VESSEL_FROM) & (fields > 0.5)) > 0.7
+    found = probabilities(
+        run.tracing.average, photos.permute(0, 2, 3, 1).contiguous().numpy(), fields > 0.5
+    )
+    assert f1_score((found >= 0.5) & (fields > 0.5), (shares > VESSEL_FROM) & (fields > 0.5)) > 0.7
 
 
 def test_a_run_from_a_package_starts_with_its_tracer(large_pairs, package):

@@ -18,15 +18,15 @@ from models.devices import Device
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.results import StepResult
 from models.evaluation.settings import Arm, EvaluationSettings
-from models.evaluation.useful.batches import batches_of, to_planes
+from models.evaluation.useful.batches import batches_of
 from models.evaluation.useful.scores import best_threshold, f1_score, pooled_scores
 from models.segmenter import (
     AVERAGE_STEPS,
     Segmenter,
     SegmenterConfig,
     learning_rate,
+    probabilities,
     segmentation_loss,
-    standardise,
 )
 from models.training.checkpoint import average_into
 
@@ -35,7 +35,6 @@ FOUND_PAIRS = 40  # generated pairs in which a segmenter of real pairs looks for
 SHEET_PAIRS = 4
 SHEET_SIDE = 256  # pixels: larger pictures are shown smaller
 SMALLER = Image.Resampling.BOX
-PIXELS_AT_ONCE = 4 * 256**2  # of photographs: their feature maps take 1.5 kB a pixel
 
 
 def fit_arm(
@@ -52,11 +51,11 @@ def fit_arm(
     segmenter = train_segmenter(arm, seed, data, settings, config, report)
     known = _training_pairs(arm, data)
     threshold = best_threshold(
-        probabilities(segmenter, known)[known.fields], known.labels[known.fields]
+        probabilities_of(segmenter, known)[known.fields], known.labels[known.fields]
     )
     truth, fields = data.test.labels, data.test.fields
     # Outside the field of view there is nothing to find, and nothing there was trained on.
-    shares = probabilities(segmenter, data.test) * fields
+    shares = probabilities_of(segmenter, data.test) * fields
     per_image = [
         {"name": name, "f1": round(f1_score((share >= threshold)[field], label[field]), 5)}
         for name, share, label, field in zip(data.test.names, shares, truth, fields, strict=True)
@@ -107,16 +106,9 @@ def train_segmenter(
     return average.eval()
 
 
-def probabilities(segmenter: Segmenter, pairs: PairArrays) -> NDArray[np.float32]:
+def probabilities_of(segmenter: Segmenter, pairs: PairArrays) -> NDArray[np.float32]:
     """The probability of vessel of each pixel, [N, S, S]."""
-    shares = []
-    at_once = max(1, min(4, PIXELS_AT_ONCE // pairs.size**2))
-    with torch.inference_mode():
-        for start in range(0, len(pairs), at_once):
-            planes = to_planes(pairs.span(start, start + at_once))
-            photos = standardise(planes[:, :3], planes[:, 4:])
-            shares.append(segmenter(photos).sigmoid()[:, 0])
-    return torch.cat(shares).numpy()
+    return probabilities(segmenter, pairs.photos, pairs.fields)
 
 
 def _training_pairs(arm: Arm, data: EvaluationData) -> PairArrays:
@@ -139,7 +131,7 @@ def _found_again(
     for name, pairs in (("synthetic", data.synthetic), ("rendered", data.rendered)):
         if pairs is not None:
             some = pairs.span(0, FOUND_PAIRS)
-            shares = probabilities(segmenter, some)
+            shares = probabilities_of(segmenter, some)
             found[name] = pooled_scores(shares, some.labels, some.fields, threshold)
     return found
 
