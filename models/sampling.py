@@ -120,7 +120,8 @@ class PairSampler:
         texture = package.texture()
         self._painter = TexturePainter(texture, self.resolution) if texture else None
         tracer = package.tracer()
-        self._tracer = self._device.place(tracer).eval().requires_grad_(False) if tracer else None
+        # Not in channels-last order: there PyTorch's group norm adds up as many parts as there are threads.
+        self._tracer = tracer.to(self._device.name).eval().requires_grad_(False) if tracer else None
         if self._device.gpu:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
