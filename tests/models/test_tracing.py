@@ -13,12 +13,12 @@ from models.sampling import PairSampler, pair_seed
 from models.segmenter import probabilities, standardise
 from models.training.budget import Budget
 from models.training.loop import train
-from models.training.packaging import tracing_threshold
+from models.training.packaging import Identity, package_run, tracing_threshold
 from models.training.settings import StageTwoSettings
 from models.training.stage_two import StageTwo
 from models.training.transfer import TransferError
 from models.translator import VESSEL_FROM
-from tests.models.runs import weights
+from tests.models.runs import stage_one, weights
 
 CPU = Device.choose("cpu")
 
@@ -76,6 +76,18 @@ def test_the_threshold_gives_drawn_labels_the_share_of_real_ones(sampler, packag
     images, fields = (np.stack([getattr(pair, n) for pair in drawn]) for n in ("image", "mask"))
     found = (probabilities(package.tracer(), images, fields > 0) >= threshold) & (fields > 0)
     assert found.sum() / (fields > 0).sum() == pytest.approx(0.1, abs=0.02)
+
+
+def test_what_hardly_finds_a_vessel_traces_no_labels(pairs, package, tmp_path):
+    two = from_package(pairs, package)
+    with torch.no_grad():
+        two.tracing.average.last.bias.fill_(-8)
+    about = {"name": "eyes", "licence": "CC0-1.0", "attribution": "", "url": ""}
+    folder = tmp_path / "eyes-64"
+    package_run(stage_one(pairs), two, pairs, Identity("eyes-64", "1.0.0", about), folder)
+    made = load_package(folder)
+    assert made.tracer() is None and made.sampling.tracing_threshold is None
+    assert "Labels are traced" not in (folder / "CARD.md").read_text()
 
 
 def test_tracing_alone_leaves_what_draws_as_it_is(large_pairs, package, tmp_path):
