@@ -73,7 +73,9 @@ def test_photographs_of_an_order_differ_in_light(drawn):
     assert (np.std(lit, axis=0) > np.array(REAL_LIGHT) / 2).all()
 
 
-def test_pairs_do_not_depend_on_the_number_of_threads(package):
+@pytest.mark.parametrize("name", ["chase-256", "chase-512"])
+def test_pairs_do_not_depend_on_the_number_of_threads(name):
+    package = load_package(SHIPPED.with_name(name))
     seeds = [pair_seed(3, index) for index in range(package.sampling.batch_size)]
     drawn = []
     for count in (1, 2):
