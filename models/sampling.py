@@ -120,7 +120,7 @@ class PairSampler:
         texture = package.texture()
         self._painter = TexturePainter(texture, self.resolution) if texture else None
         tracer = package.tracer()
-        # Not in channels-last order: there PyTorch's group norm adds up as many parts as there are threads.
+        # Not in channels-last order, for labels that are the same with any number of threads.
         self._tracer = tracer.to(self._device.name).eval().requires_grad_(False) if tracer else None
         if self._device.gpu:
             torch.backends.cudnn.deterministic = True

@@ -101,7 +101,8 @@ def probabilities(
     """The probability of vessel of each pixel, [N, S, S], of RGB photographs [N, S, S, 3] and their fields
     of view [N, S, S].
 
-    With as many photographs each time, it depends on nothing else, the number of threads neither.
+    With as many photographs each time, it depends on nothing else; on the number of threads neither, if the
+    segmenter is not in channels-last order, where PyTorch's group norm adds up as many parts as there are.
     """
     where, shares = segmenter.last.weight.device, []
     at_once = max(1, min(4, PIXELS_AT_ONCE // photos.shape[1] ** 2))
