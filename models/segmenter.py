@@ -20,21 +20,38 @@ GROUPS = 8  # that the feature maps of a level are normalised in
 LEARNING_RATE = 2e-3  # of Adam, the largest
 WARM_UP = 0.05  # share of the steps
 AVERAGE_STEPS = 30.0  # half-life of the averaged weights
-PIXELS_AT_ONCE = 4 * 256**2  # of photographs: their feature maps take 1.5 kB a pixel
+SIDE = 256  # pixels: up to here each is looked at by itself
+CROP = SIDE // 2  # a segmenter of pictures of SIDE learns from parts of this side
+PATCHES_AT_ONCE = 4 * SIDE**2  # of photographs: their feature maps take 1.5 kB a patch
 
 Light = tuple[Tensor, Tensor]  # mean and deviation of each channel, [B, 3, 1, 1] each
 
 
 @dataclass(frozen=True)
 class SegmenterConfig:
-    """Feature maps at each level; the side of the picture is halved from one to the next."""
+    """channels: feature maps at each level; the side of the picture is halved from one to the next. patch:
+    side in pixels of the squares that the first level has one place for, whose pixels are channels."""
 
     channels: tuple[int, ...] = (16, 32, 64, 96)
+    patch: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
         if not self.channels or any(count <= 0 or count % GROUPS for count in self.channels):
             raise ValueError(f"channels must be multiples of {GROUPS}, one a level")
+        if self.patch < 1:
+            raise ValueError("patch must be at least 1")
+
+    @classmethod
+    def for_side(cls, side: int) -> SegmenterConfig:
+        """For photographs of so many pixels a side: larger ones are looked at in as many patches as those of
+        SIDE have pixels, so that as much of the eye is seen around each, and learning takes no longer."""
+        return cls(patch=max(1, side // SIDE))
+
+    @property
+    def crop(self) -> int:
+        """Pixels a side of the parts of photographs that such a segmenter learns from."""
+        return CROP * self.patch
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
@@ -48,25 +65,30 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Segmenter(nn.Module):
-    """Photographs [B, 3, H, W] to vessel logits [B, 1, H, W]; H and W multiples of 8."""
+    """Photographs [B, 3, H, W] to vessel logits [B, 1, H, W]; H and W multiples of 8 patches.
+
+    Patches become places and places patches by sub-pixel convolution (Shi et al. 2016, arXiv 1609.05158).
+    """
 
     def __init__(self, config: SegmenterConfig):
         super().__init__()
         self.config = config
         first, *rest = config.channels
-        self.first = _block(3, first)
+        self.first = _block(3 * config.patch**2, first)
         pairs = list(zip(config.channels, rest, strict=False))
         self.down = nn.ModuleList(_block(a, b) for a, b in pairs)
         self.up = nn.ModuleList(_block(a + b, a) for a, b in reversed(pairs))
-        self.last = nn.Conv2d(first, 1, 1)
+        # Patches look at their neighbours once more: their pixels are not to break at the edges.
+        size = 1 if config.patch == 1 else 3
+        self.last = nn.Conv2d(first, config.patch**2, size, padding=size // 2)
 
     def forward(self, photos: Tensor) -> Tensor:
         """Logits of each pixel being vessel."""
-        return self.last(self.features(photos)[-1])
+        return self.to_pixels(self.features(photos)[-1])
 
     def features(self, photos: Tensor) -> list[Tensor]:
-        """What the way up makes of photographs, [B, C, H / n, W / n] each, the last at their own size."""
-        levels = [self.first(photos)]
+        """What the way up makes of photographs, [B, C, H / n, W / n] each, n of the last being the patch."""
+        levels = [self.first(F.pixel_unshuffle(photos, self.config.patch))]
         for block in self.down:
             levels.append(block(F.max_pool2d(levels[-1], 2)))
         x = levels.pop()
@@ -75,6 +97,10 @@ class Segmenter(nn.Module):
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0), levels.pop()], dim=1))
             found.append(x)
         return found
+
+    def to_pixels(self, features: Tensor) -> Tensor:
+        """Logits of what :meth:`features` gives last."""
+        return F.pixel_shuffle(self.last(features), self.config.patch)
 
 
 def light_of(photos: Tensor, fields: Tensor) -> Light:
@@ -105,7 +131,8 @@ def probabilities(
     segmenter is not in channels-last order, where PyTorch's group norm adds up as many parts as there are.
     """
     where, shares = segmenter.last.weight.device, []
-    at_once = max(1, min(4, PIXELS_AT_ONCE // photos.shape[1] ** 2))
+    patch = segmenter.config.patch
+    at_once = max(1, min(4, PATCHES_AT_ONCE * patch**2 // photos.shape[1] ** 2))
     assert segmenter.last.bias is not None  # the layer has one
     with torch.inference_mode():
         for start in range(0, len(photos), at_once):
@@ -116,8 +143,11 @@ def probabilities(
             inside = torch.from_numpy(fields[part]).to(where)[:, None].float()
             shown = standardise(planes / 127.5 - 1, inside)
             features = segmenter.features(shown)[-1]
-            # Written out, as in layers.EqualToMap: oneDNN's rounds otherwise with other threads.
-            logits = (features * segmenter.last.weight).sum(dim=1) + segmenter.last.bias
+            if patch == 1:
+                # Written out, as in layers.EqualToMap: oneDNN's of 1 x 1 rounds otherwise with other threads.
+                logits = (features * segmenter.last.weight).sum(dim=1) + segmenter.last.bias
+            else:
+                logits = segmenter.to_pixels(features)[:, 0]
             shares.append(logits.sigmoid())
     return torch.cat(shares).cpu().numpy()
 

@@ -35,7 +35,7 @@ from models.losses import (
 )
 from models.package import ModelPackage
 from models.pairs import PairSet
-from models.segmenter import Segmenter, SegmenterConfig
+from models.segmenter import CROP, Segmenter, SegmenterConfig
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.growth import networks_of, take_over
@@ -43,14 +43,14 @@ from models.training.phases import phase_of
 from models.training.run import Run
 from models.training.settings import SettingsError, StageTwoSettings
 from models.training.team import ALONE, Team
-from models.training.tracing import OPTIMISER, PART, Tracing, pairs_to_trace
+from models.training.tracing import OPTIMISER, Tracing, pairs_to_trace
 from models.training.transfer import Origin, first_enlargement, take_over_translator, whole
 from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator, TranslatorConfig
 
 SMALLEST = 64  # below this there are no vessels to see
 ENLARGING_RATE = 1e-3  # of Adam
 BARE = 0.25  # of the batches are told which pixels are vessel only, as maps of others may be
-PARTS = 4  # of pictures to enlarge or to trace, for each pair of a batch
+PARTS = 4  # of pictures to enlarge or trace, for each pair of a batch
 
 
 class StageTwo(Run):
@@ -91,7 +91,7 @@ class StageTwo(Run):
         self.readers = [device.place(Segmenter(SegmenterConfig())) for _ in range(3)]
         self.pupil = self.readers[2]
         readers = nn.ModuleList(self.readers)
-        self.tracing = Tracing(device)
+        self.tracing = Tracing(device, resolution)
         self.average = copy.deepcopy(self.translator).requires_grad_(False)
         painters = [*self.translator.parameters(), *self.encoder.parameters()]
         judges = self.discriminator.parameters()
@@ -208,7 +208,7 @@ class StageTwo(Run):
         if size is None:
             count = PARTS * self.settings.batch
             return count, self.tracing.update(self, self._traced, count, progress)
-        # Constant for the first half, then down to zero, as in pix2pixHD.
+        # Constant for one half, then down to zero, as in pix2pixHD.
         fall = min(1.0, max(0.02, 2 * (1 - progress)))
         if size > self.drawn:
             return self._update_enlarger(size, ENLARGING_RATE * fall)
@@ -274,7 +274,7 @@ class StageTwo(Run):
         count = PARTS * self.settings.batch
         whole = self.stacks[self.resolution]
         factor = whole.shape[-1] // size
-        parts = random_parts(whole, count, factor * PART, self.random)
+        parts = random_parts(whole, count, factor * CROP, self.random)
         stacks = F.avg_pool2d(self.team.share(parts), factor)
         photos, shares, _ = self._pairs_of(stacks, self.team)
         vessels = self._vessels(shares)
@@ -363,7 +363,7 @@ class StageTwo(Run):
         and not from the standard normal that the codes were only drawn towards.
         """
         if self.package_style and (not self.steps or self.first_size > self.drawn):
-            return self.package_style  # what draws has learned nothing since
+            return self.package_style  # what draws learned nothing since
         state = self.random.get_state()
         means, variances = [], []
         with torch.inference_mode():
@@ -381,7 +381,7 @@ class StageTwo(Run):
         """Four maps: drawn with a photograph's own style, the photograph, and in two drawn styles."""
         state = self.random.get_state()
         self.random.manual_seed(1)
-        mean, factor = self.style_statistics(batches=8)  # a sheet is often made, and only looked at
+        mean, factor = self.style_statistics(batches=8)  # sheets are made often, and only looked at
         with torch.inference_mode():
             photos, shares, field = self.batch(4, size=self.resolution)
             shares = shares if self.config.shares else self._vessels(shares)

@@ -21,26 +21,29 @@ from models.segmenter import (
 from models.training.checkpoint import average_into
 from models.training.run import Run
 
-PART = 128  # pixels a side that are shown at a time
 OPTIMISER = "tracer"  # what it is called among the run's
 
 
 class Tracing:
     """The tracer while it learns, and the average of its weights, which packages hold."""
 
-    def __init__(self, device: Device):
-        self.tracer = device.place(Segmenter(SegmenterConfig()))
+    def __init__(self, device: Device, resolution: int):
+        self.tracer = device.place(Segmenter(SegmenterConfig.for_side(resolution)))
         self.average = copy.deepcopy(self.tracer).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.tracer.parameters())
 
     def start_from(self, tracer: Segmenter) -> None:
-        """Begin with the weights of another one."""
+        """Begin with the weights of another one, if it has the same shape: those of before patches have
+        not, where pictures are larger than models.segmenter.SIDE."""
+        if tracer.config != self.tracer.config:
+            return
         for network in (self.tracer, self.average):
             network.load_state_dict(tracer.state_dict())
 
     def update(self, run: Run, pairs: Tensor, count: int, progress: float) -> dict[str, float]:
         """Learn from so many parts of pairs (see :func:`pairs_to_trace`), shared by the run's processes."""
-        parts = run.team.share(random_parts(pairs, count, PART, run.random))
+        crop = self.tracer.config.crop
+        parts = run.team.share(random_parts(pairs, count, crop, run.random))
         photos, vessels, fields = parts.split([3, 1, 1], dim=1)
         with run.device.autocast():
             logits = self.tracer(photos.contiguous(memory_format=torch.channels_last)).float()

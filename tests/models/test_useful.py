@@ -8,7 +8,7 @@ import torch
 
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.settings import Arm, EvaluationSettings
-from models.evaluation.useful.batches import BATCH, CROP, batches_of, to_planes
+from models.evaluation.useful.batches import BATCH, batches_of, to_planes
 from models.evaluation.useful.fit import fit_arm
 from models.evaluation.useful.scores import (
     area_under_curve,
@@ -61,7 +61,7 @@ def test_each_arm_sees_its_own_pairs(
 ) -> None:
     # Of the synthetic pairs every pixel is called a vessel: the labels tell where a crop is from.
     marked = replace(data.synthetic, labels=np.ones_like(data.synthetic.labels))
-    draw = batches_of(arm, replace(data, synthetic=marked), torch.Generator().manual_seed(0))
+    draw = batches_of(arm, replace(data, synthetic=marked), SIZE, torch.Generator().manual_seed(0))
     shares = draw(progress)[:, 3].mean(dim=(1, 2))
     assert int((shares > 0.9).sum()) == synthetic
 
@@ -77,12 +77,12 @@ def test_exposure_and_colour_do_not_matter(data: EvaluationData) -> None:
 
 
 def test_crops_of_large_pictures_are_lit_as_the_whole_picture_is() -> None:
-    pairs = made_pairs(range(1), 2 * CROP)
+    pairs = made_pairs(range(1), 128)
     data = EvaluationData(train=pairs, test=pairs, synthetic=pairs, rendered=None)
     planes = to_planes(pairs)
     whole = standardise(planes[:, :3], planes[:, 4:])
-    crops = batches_of(Arm.MIXED, data, torch.Generator().manual_seed(0))(0.0)
-    assert crops.shape == (BATCH, 5, CROP, CROP)
+    crops = batches_of(Arm.MIXED, data, 64, torch.Generator().manual_seed(0))(0.0)
+    assert crops.shape == (BATCH, 5, 64, 64)
     for channel in range(3):
         assert torch.isin(crops[:, channel], whole[:, channel]).all()
 

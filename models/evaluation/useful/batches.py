@@ -14,10 +14,7 @@ from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.settings import Arm
 from models.segmenter import Light, light_of, standardise
 
-BATCH = 8
-CROP = (
-    128  # pixels: with eight of them, more layouts in a batch than two whole pictures of 256 have
-)
+BATCH = 8  # crops: more layouts than two whole pictures have
 
 WHOLE = 256  # side of pictures of which each change makes one crop, see _changed
 
@@ -37,9 +34,9 @@ def to_planes(pairs: PairArrays) -> Tensor:
     return torch.cat([photos, *planes], dim=1)
 
 
-def batches_of(arm: Arm, data: EvaluationData, random: torch.Generator) -> Draw:
-    """A function that draws the batch for a share of the training: planes [B, 5, C, C], with
-    standardised photographs."""
+def batches_of(arm: Arm, data: EvaluationData, crop: int, random: torch.Generator) -> Draw:
+    """A function that draws the batch for a share of the training: planes [B, 5, C, C] of ``crop`` pixels a
+    side, or of the whole pictures if they are smaller, with standardised photographs."""
     sources = {"real": data.train, "synthetic": data.synthetic}
     if data.rendered is not None:
         sources["rendered"] = data.rendered
@@ -48,6 +45,7 @@ def batches_of(arm: Arm, data: EvaluationData, random: torch.Generator) -> Draw:
     def lights(source: str) -> Light:
         return _lights(sources[source])
 
+    side = min(crop, data.train.size)
     changed = _changed(data.train, random)
 
     def take(source: str, count: int) -> list[tuple[PairArrays, int, Light]]:
@@ -59,7 +57,7 @@ def batches_of(arm: Arm, data: EvaluationData, random: torch.Generator) -> Draw:
         match arm:
             case Arm.AUGMENTED:
                 whole = next(changed)
-                crops = _random_crops(BATCH, data.train.size, random)
+                crops = _random_crops(BATCH, side, data.train.size, random)
                 return torch.stack(
                     [
                         crop.turn(planes[:, *crop.window])
@@ -74,7 +72,7 @@ def batches_of(arm: Arm, data: EvaluationData, random: torch.Generator) -> Draw:
                 chosen = take(arm.value, BATCH)
             case Arm.REAL:
                 chosen = take("real", BATCH)
-        crops = _random_crops(BATCH, data.train.size, random)
+        crops = _random_crops(BATCH, side, data.train.size, random)
         return torch.stack(
             [
                 crop.turn(_piece(*each, crop.window))
@@ -99,8 +97,7 @@ class Crop:
         return turned.flip(-1) if self.mirrored else turned
 
 
-def _random_crops(count: int, size: int, random: torch.Generator) -> list[Crop]:
-    side = min(CROP, size)
+def _random_crops(count: int, side: int, size: int, random: torch.Generator) -> list[Crop]:
     corners = torch.randint(size - side + 1, (count, 2), generator=random).tolist()
     turns = torch.randint(4, (count,), generator=random).tolist()
     mirrors = (torch.rand(count, generator=random) < 0.5).tolist()

@@ -47,7 +47,7 @@ def fit_arm(
     """Train ``settings.steps`` steps and score what comes out; the same seed gives the same scores on
     one kind of machine. ``report`` is told the share that is done, and may raise to stop it."""
     started = time.perf_counter()
-    config = SegmenterConfig()
+    config = SegmenterConfig.for_side(data.train.size)
     segmenter = train_segmenter(arm, seed, data, settings, config, report)
     known = _training_pairs(arm, data)
     threshold = best_threshold(
@@ -92,7 +92,7 @@ def train_segmenter(
         segmenter = Device("cpu").place(Segmenter(config))
     average = copy.deepcopy(segmenter).requires_grad_(False)
     optimiser = torch.optim.Adam(segmenter.parameters())
-    draw = batches_of(arm, data, random)
+    draw = batches_of(arm, data, config.crop, random)
     for step in range(settings.steps):
         progress = step / settings.steps
         optimiser.param_groups[0]["lr"] = learning_rate(progress)
