@@ -60,7 +60,7 @@ from models.vessel_gan import (
 # is settled by 64 pixels.
 SHARES = {4: 0.5, 8: 1.5, 16: 6, 32: 26, 64: 28, 128: 22, 256: 16, 512: 6, 1024: 6}
 
-PART = 128  # pixels a side of the parts of maps that refining and enlarging are learned from
+PART = 128  # pixels a side of the parts that refining and enlarging are learned from
 DEVIATION_GROUP = 4  # samples in a group of the minibatch deviation, which no process may split
 
 

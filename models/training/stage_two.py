@@ -35,13 +35,14 @@ from models.losses import (
 )
 from models.package import ModelPackage
 from models.pairs import PairSet
-from models.segmenter import CROP, Segmenter, SegmenterConfig
+from models.segmenter import Segmenter, SegmenterConfig
 from models.training.budget import Budget
 from models.training.checkpoint import average_into
 from models.training.growth import networks_of, take_over
 from models.training.phases import phase_of
 from models.training.run import Run
 from models.training.settings import SettingsError, StageTwoSettings
+from models.training.stage_one import PART
 from models.training.team import ALONE, Team
 from models.training.tracing import OPTIMISER, Tracing, pairs_to_trace
 from models.training.transfer import Origin, first_enlargement, take_over_translator, whole
@@ -50,7 +51,7 @@ from models.translator import MultiScaleDiscriminator, StyleEncoder, Translator,
 SMALLEST = 64  # below this there are no vessels to see
 ENLARGING_RATE = 1e-3  # of Adam
 BARE = 0.25  # of the batches are told which pixels are vessel only, as maps of others may be
-PARTS = 4  # of pictures to enlarge or trace, for each pair of a batch
+PARTS = 4  # of pictures to enlarge or trace, per pair of a batch
 
 
 class StageTwo(Run):
@@ -208,7 +209,7 @@ class StageTwo(Run):
         if size is None:
             count = PARTS * self.settings.batch
             return count, self.tracing.update(self, self._traced, count, progress)
-        # Constant for one half, then down to zero, as in pix2pixHD.
+        # Constant for the first half, then down to zero, as in pix2pixHD.
         fall = min(1.0, max(0.02, 2 * (1 - progress)))
         if size > self.drawn:
             return self._update_enlarger(size, ENLARGING_RATE * fall)
@@ -263,7 +264,7 @@ class StageTwo(Run):
         self.discriminator.requires_grad_(True)
         self.networks["readers"].requires_grad_(True)
         average_into(self.average, self.translator, 0.5 ** (count / self.settings.average_images))
-        # All at once: each look at a number waits for a GPU to come to it.
+        # All at once: each look at a number waits for a GPU.
         numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
         return count, dict(zip(values, numbers, strict=True))
 
@@ -274,7 +275,7 @@ class StageTwo(Run):
         count = PARTS * self.settings.batch
         whole = self.stacks[self.resolution]
         factor = whole.shape[-1] // size
-        parts = random_parts(whole, count, factor * CROP, self.random)
+        parts = random_parts(whole, count, factor * PART, self.random)
         stacks = F.avg_pool2d(self.team.share(parts), factor)
         photos, shares, _ = self._pairs_of(stacks, self.team)
         vessels = self._vessels(shares)
@@ -381,7 +382,7 @@ class StageTwo(Run):
         """Four maps: drawn with a photograph's own style, the photograph, and in two drawn styles."""
         state = self.random.get_state()
         self.random.manual_seed(1)
-        mean, factor = self.style_statistics(batches=8)  # sheets are made often, and only looked at
+        mean, factor = self.style_statistics(batches=8)  # only to be looked at
         with torch.inference_mode():
             photos, shares, field = self.batch(4, size=self.resolution)
             shares = shares if self.config.shares else self._vessels(shares)

@@ -15,7 +15,6 @@ from models.evaluation.settings import Arm
 from models.segmenter import Light, light_of, standardise
 
 BATCH = 8  # crops: more layouts than two whole pictures have
-
 WHOLE = 256  # side of pictures of which each change makes one crop, see _changed
 
 # Strong classical augmentation: any turn, bends, and light as of another exposure.
@@ -34,9 +33,9 @@ def to_planes(pairs: PairArrays) -> Tensor:
     return torch.cat([photos, *planes], dim=1)
 
 
-def batches_of(arm: Arm, data: EvaluationData, crop: int, random: torch.Generator) -> Draw:
-    """A function that draws the batch for a share of the training: planes [B, 5, C, C] of ``crop`` pixels a
-    side, or of the whole pictures if they are smaller, with standardised photographs."""
+def batches_of(arm: Arm, data: EvaluationData, side: int, random: torch.Generator) -> Draw:
+    """A function that draws the batch for a share of the training: planes [B, 5, side, side], or of the whole
+    pictures if they are smaller, with standardised photographs."""
     sources = {"real": data.train, "synthetic": data.synthetic}
     if data.rendered is not None:
         sources["rendered"] = data.rendered
@@ -45,7 +44,7 @@ def batches_of(arm: Arm, data: EvaluationData, crop: int, random: torch.Generato
     def lights(source: str) -> Light:
         return _lights(sources[source])
 
-    side = min(crop, data.train.size)
+    side = min(side, data.train.size)
     changed = _changed(data.train, random)
 
     def take(source: str, count: int) -> list[tuple[PairArrays, int, Light]]:
