@@ -26,8 +26,10 @@ run: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
 demo: $(READY) ## order 16 pairs of 256 px; leaves demo/dataset.zip and demo/preview.png
 	$(BIN)/fundusmith demo
 
+# Two processes take a file each, since most tests wait more than they compute; what computes in them
+# has one thread, or they would slow each other.
 test: $(READY) browser ## every test, with real servers and processes
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 # What the tests of the web page run in; without it they say that they are skipped.
 browser: ## Debian's Chromium, if it is missing and this is root
