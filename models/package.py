@@ -53,7 +53,8 @@ class SamplingConfig:
     field_half_height: of every field of view, rows farther from its centre are cut off; 1 cuts nothing.
     eye: the one that stage one draws, before the sampler mirrors some; None if that is not known.
     tracing_threshold: probability, in (0, 1), from which the tracer counts a pixel as vessel; None where
-    labels are the drawn maps as they are.
+    labels are the drawn maps as they are. tracing_margin: pixels from the edge of the field of view within
+    which they are so all the same.
     """
 
     batch_size: int
@@ -65,6 +66,7 @@ class SamplingConfig:
     longest_bridge: float = 0.0
     field_half_height: float = 1.0
     tracing_threshold: float | None = None
+    tracing_margin: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 1024:
@@ -73,6 +75,8 @@ class SamplingConfig:
             raise ValueError("threshold must lie between 0 and 1")
         if self.tracing_threshold is not None and not 0 < self.tracing_threshold < 1:
             raise ValueError("tracing_threshold must lie between 0 and 1")
+        if not 0 <= self.tracing_margin <= 64:
+            raise ValueError("tracing_margin must lie within 0 and 64")
         if self.smallest_piece < 0:
             raise ValueError("smallest_piece must not be negative")
         if not 0 <= self.longest_bridge <= 64:

@@ -253,15 +253,18 @@ class PairSampler:
         self, maps: Sequence[VesselMap], pictures: Sequence[NDArray[np.uint8]]
     ) -> list[NDArray[np.uint8]]:
         """Those of given maps as they are, those of drawn ones as they are traced in the photographs."""
-        threshold = self.package.sampling.tracing_threshold
+        config = self.package.sampling
+        threshold = config.tracing_threshold
         if self._tracer is None or threshold is None or not any(each.drawn for each in maps):
             return [each.label for each in maps]
-        fields = np.stack([each.field > 0 for each in self._fill(maps)])
+        filled = self._fill(maps)
+        fields = np.stack([each.field > 0 for each in filled])
         found = probabilities(self._tracer, np.stack(self._fill(pictures)), fields)
-        traced = (found >= threshold) & fields
+        drawn = np.stack([each.label > 0 for each in filled])
+        labels = np.where(away_from_edge(fields, config.tracing_margin), found >= threshold, drawn)
         return [
-            _connected(label, self.package.sampling).astype(np.uint8) if each.drawn else each.label
-            for each, label in zip(maps, traced, strict=False)
+            _connected(label, config).astype(np.uint8) if each.drawn else each.label
+            for each, label in zip(maps, labels, strict=False)
         ]
 
     def _planes_of_noise(self, seed: int) -> Tensor:
@@ -320,6 +323,13 @@ def _map(
     full = np.where(shares > VESSEL_FROM, levels.clip(min=FIRST_VESSEL_LEVEL), 255)
     agreeing = (np.where(label, full, faint) / 255).astype(np.float32)
     return VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), style, agreeing, drawn)
+
+
+def away_from_edge(fields: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
+    """The parts of fields of view [N, H, W] that are farther than ``margin`` pixels from all outside them,
+    along rows, columns and diagonals."""
+    side = 2 * margin + 1
+    return ndimage.minimum_filter(fields, size=(1, side, side), mode="constant")
 
 
 def _vessel_share(label: NDArray[np.uint8], field: NDArray[np.uint8]) -> float:

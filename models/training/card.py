@@ -29,7 +29,8 @@ photograph's own texture is kept.
 
 TRACED = """
 Labels are traced in the finished photographs, by a segmenter (U-Net, arXiv 1505.04597) that has learned from the
-training pairs alone: a photograph does not show all of its map. The map given to an order stays its label.
+training pairs alone: a photograph does not show all of its map. Along the edge of the field of
+view they stay as drawn. The map given to an order stays its label.
 """
 
 

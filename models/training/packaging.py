@@ -30,7 +30,7 @@ from models.metrics import (
 )
 from models.package import MANIFEST, Eye, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
-from models.sampling import Pair, PairSampler, pair_seed
+from models.sampling import Pair, PairSampler, away_from_edge, pair_seed
 from models.segmenter import Segmenter, probabilities
 from models.texture import Texture, measure_texture
 from models.training.card import write_card
@@ -48,6 +48,9 @@ LEAST_THRESHOLD = 0.15
 SHEET_PAIRS = 12
 # Of the side: up to here bridges look like vessels, and make the largest piece as large as a real one.
 BRIDGE = 6 / 256
+# Of the side: real photographs of cut fields are darker there, being part outside, generated ones are not, and
+# tracers took the edge for a vessel (two rows at 512 px, in two of three pairs of HRF).
+TRACING_MARGIN = 1 / 128
 COMPARED_AT = 256  # pixels a side: layouts of maps
 RENDERINGS = 3  # of each training label, in styles of their own, beside which texture is measured
 
@@ -113,10 +116,12 @@ def package_run(
     texture = texture_of(pairs, PairSampler(load_package(partial), one.device.name))
     write(texture)
     untraced = draw(PairSampler(load_package(partial), one.device.name), DRAWN)
-    threshold = tracing_threshold(two.tracing.average, untraced, labels.sum() / fields.sum())
+    margin = round(TRACING_MARGIN * one.config.resolution)
+    share = float(labels[away_from_edge(fields, margin)].mean())
+    threshold = tracing_threshold(two.tracing.average, untraced, share, margin)
     tracer = two.tracing.average if threshold >= LEAST_THRESHOLD else None
     if tracer:
-        sampling = replace(sampling, tracing_threshold=threshold)
+        sampling = replace(sampling, tracing_threshold=threshold, tracing_margin=margin)
     else:
         print(f"labels stay as they are drawn: the tracer would need a threshold of {threshold}")
     write(texture, tracer)
@@ -177,12 +182,13 @@ def matching_threshold(one: StageOne, share: float) -> float:
     return _exceeded_by(share, values)
 
 
-def tracing_threshold(tracer: Segmenter, drawn: Sequence[Pair], share: float) -> float:
-    """The probability from which on as many of the pixels in drawn photographs' fields of view are vessel
-    as in the real labels' on average."""
+def tracing_threshold(tracer: Segmenter, drawn: Sequence[Pair], share: float, margin: int) -> float:
+    """The probability from which on this share of the pixels in drawn photographs' fields of view is vessel,
+    ``margin`` pixels from their edges on."""
     inside = np.stack([pair.mask > 0 for pair in drawn])
     photos = np.stack([pair.image for pair in drawn])
-    return _exceeded_by(share, probabilities(tracer, photos, inside)[inside])
+    found = probabilities(tracer, photos, inside)
+    return _exceeded_by(share, found[away_from_edge(inside, margin)])
 
 
 def _exceeded_by(share: float, values: NDArray[np.floating[Any]]) -> float:
