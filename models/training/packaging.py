@@ -193,7 +193,7 @@ def tracing_threshold(tracer: Segmenter, drawn: Sequence[Pair], share: float, ma
 
 def _exceeded_by(share: float, values: NDArray[np.floating[Any]]) -> float:
     """The threshold that a share of the values lies above."""
-    return float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95).round(3))
+    return round(float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95)), 3)
 
 
 def draw(sampler: PairSampler, count: int) -> list[Pair]:
