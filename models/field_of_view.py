@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 # Outside the field of view a photograph is black but for sensor noise and JPEG ringing.
 BLACK = 40
@@ -33,6 +34,13 @@ class FieldOfView:
         away = (centres[None, :] - self.x) ** 2 + (centres[:, None] - self.y) ** 2
         rows = np.abs(centres - self.y) <= self.half_height
         return (away <= self.radius**2) & rows[:, None]
+
+
+def away_from_edge(fields: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
+    """The parts of fields of view [..., H, W] that are farther than ``margin`` pixels from all outside them,
+    along rows, columns and diagonals."""
+    side = 2 * margin + 1
+    return ndimage.minimum_filter(fields, size=side, mode="constant", axes=(-2, -1))
 
 
 def find_field_of_view(photo: NDArray[np.uint8]) -> FieldOfView:

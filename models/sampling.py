@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.bridging import bridge_gaps
 from models.devices import Device
-from models.field_of_view import FieldOfView
+from models.field_of_view import FieldOfView, away_from_edge
 from models.package import Eye, ModelPackage, SamplingConfig
 from models.pairs import pad_to_square, resample
 from models.seeds import noise_seed, pair_seed
@@ -323,13 +323,6 @@ def _map(
     full = np.where(shares > VESSEL_FROM, levels.clip(min=FIRST_VESSEL_LEVEL), 255)
     agreeing = (np.where(label, full, faint) / 255).astype(np.float32)
     return VesselMap(seed, label.astype(np.uint8), field.astype(np.uint8), style, agreeing, drawn)
-
-
-def away_from_edge(fields: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
-    """The parts of fields of view [N, H, W] that are farther than ``margin`` pixels from all outside them,
-    along rows, columns and diagonals."""
-    side = 2 * margin + 1
-    return ndimage.minimum_filter(fields, size=(1, side, side), mode="constant")
 
 
 def _vessel_share(label: NDArray[np.uint8], field: NDArray[np.uint8]) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.metrics import EIGHT, Label, shifted_contrast, vessel_contrast
+from models.field_of_view import away_from_edge
+from models.metrics import Label, shifted_contrast, vessel_contrast
 
 # Of the side: the rim of the field of view, which is left out where neighbours are looked at.
 RIM = 0.03
@@ -29,7 +30,7 @@ def photo_measures(photo: NDArray[np.uint8], label: Label, field: Label) -> dict
     inside = photo[field].astype(np.float64)
     green = photo[:, :, 1].astype(np.float64)
     side = len(photo)
-    inner = ndimage.binary_erosion(field, EIGHT, iterations=max(1, round(RIM * side)))
+    inner = away_from_edge(field, max(1, round(RIM * side)))
     inner = inner if inner.any() else field
     window = max(3, round(NEIGHBOURHOOD * side))
     mean = ndimage.uniform_filter(green, window)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
+from models.field_of_view import away_from_edge
 from models.metrics import (
     map_measures,
     nearest_overlap,
@@ -30,7 +31,7 @@ from models.metrics import (
 )
 from models.package import MANIFEST, Eye, SamplingConfig, load_package, write_package
 from models.pairs import PairSet
-from models.sampling import Pair, PairSampler, away_from_edge, pair_seed
+from models.sampling import Pair, PairSampler, pair_seed
 from models.segmenter import Segmenter, probabilities
 from models.texture import Texture, measure_texture
 from models.training.card import write_card

@@ -9,8 +9,9 @@ from scipy import ndimage
 
 from models.devices import Device
 from models.evaluation.useful.scores import f1_score
+from models.field_of_view import away_from_edge
 from models.package import load_package, write_tiny_package
-from models.sampling import PairSampler, away_from_edge, pair_seed
+from models.sampling import PairSampler, pair_seed
 from models.segmenter import probabilities, standardise
 from models.training.budget import Budget
 from models.training.loop import train
