@@ -77,8 +77,11 @@ def measure_texture(real: Pictures, rendered: Pictures) -> Texture | None:
     chosen = np.unique(np.linspace(0, len(real[0]) - 1, kept).round().astype(int))
     photos, labels, fields = real
     more = np.stack([_covariance(photos[i], labels[i], fields[i], reach) - smooth for i in chosen])
-    more *= window[:, None] * window
-    covariances = torch.from_numpy(np.stack([_paintable(one, size) for one in more])).float()
+    window = window[:, None] * window
+    # Cut off at its reach without the second window, what can be painted is so no more: neighbouring pixels
+    # of CHASE_DB1 then differed by 13 % more variance than in the photographs at 512 px, 24 % at 1024.
+    paintable = np.stack([_paintable(one * window, size) * window for one in more])
+    covariances = torch.from_numpy(paintable).float()
     even = TexturePainter(Texture(covariances, 0.0), size)
     painted = [
         even.add(photo.astype(np.float32), field.astype(np.uint8), seed)

@@ -91,6 +91,26 @@ def test_grain_that_renderings_have_is_not_painted_again() -> None:
     assert steps(painted(painter, rendered, maps[1])) == pytest.approx(steps(real), rel=0.03)
 
 
+def test_smooth_mottling_brings_no_grain_of_its_own() -> None:
+    """As at 1024 px, where a pixel is like its neighbours: what was measured over a bounded reach has a spectrum
+    that is rough, and what is below zero there cannot be painted."""
+    size = 192
+    even, fields = np.full((6, size, size, 3), 140.0), np.ones((6, size, size), bool)
+    noise = np.random.default_rng(4).normal(0, 1, even.shape)
+    coarse, grain = (ndimage.gaussian_filter(noise, (0, width, width, 0)) for width in (4, 0.7))
+    real = even * np.exp(0.1 * coarse / coarse.std() + 0.01 * grain / grain.std())
+    maps = np.zeros_like(fields), fields
+    photos = real.clip(0, 255).astype(np.uint8), even.astype(np.uint8)
+    texture = measure_texture((photos[0], *maps), (photos[1], *maps))
+    drawn = painted(TexturePainter(texture, size), photos[1], fields)
+
+    def fine(pictures: np.ndarray) -> float:
+        levels = pictures.astype(float)
+        return float((levels - ndimage.gaussian_filter(levels, (0, 1, 1, 0))).std())
+
+    assert fine(drawn) == pytest.approx(fine(photos[0]), rel=0.15)
+
+
 def test_a_texture_is_its_seeds_own(texture: Texture) -> None:
     painter = TexturePainter(texture, SIZE)
     grey, field = np.full((SIZE, SIZE, 3), 100, np.float32), np.ones((SIZE, SIZE), np.uint8)
