@@ -91,7 +91,7 @@ def find_nothing(
     address: str, services: Services, headers: Headers, folder: Path, more_config: str = ""
 ) -> None:
     """Runs schemathesis, which must find nothing. The caller with these headers has data sets."""
-    with httpx2.Client(base_url=address, headers=headers) as api:
+    with httpx2.Client(base_url=address, headers=headers, timeout=30) as api:
         kept, spent = set_up_jobs(api, services)
         uploads, spent_uploads = set_up_uploads(api, services)
         awaited = set_up_parts(api)
