@@ -54,7 +54,8 @@ class SamplingConfig:
     eye: the one that stage one draws, before the sampler mirrors some; None if that is not known.
     tracing_threshold: probability, in (0, 1), from which the tracer counts a pixel as vessel; None where
     labels are the drawn maps as they are. tracing_margin: pixels from the edge of the field of view within
-    which they are so all the same.
+    which they are so all the same. most_loops: small loops (:func:`models.metrics.small_loops`) above
+    which a drawn map is drawn again; None takes every map.
     """
 
     batch_size: int
@@ -67,6 +68,7 @@ class SamplingConfig:
     field_half_height: float = 1.0
     tracing_threshold: float | None = None
     tracing_margin: int = 0
+    most_loops: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 1024:
@@ -79,6 +81,8 @@ class SamplingConfig:
             raise ValueError("tracing_margin must lie within 0 and 64")
         if self.smallest_piece < 0:
             raise ValueError("smallest_piece must not be negative")
+        if self.most_loops is not None and self.most_loops < 0:
+            raise ValueError("most_loops must not be negative")
         if not 0 <= self.longest_bridge <= 64:
             raise ValueError("longest_bridge must lie within 0 and 64")
         if not 0 < self.field_half_height <= 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,9 +17,10 @@ from torch import Tensor
 from models.bridging import bridge_gaps
 from models.devices import Device
 from models.field_of_view import FieldOfView, away_from_edge
+from models.metrics import small_loops
 from models.package import Eye, ModelPackage, SamplingConfig
 from models.pairs import pad_to_square, resample
-from models.seeds import noise_seed, pair_seed
+from models.seeds import noise_seed, pair_seed, redrawn_seed
 from models.segmenter import probabilities
 from models.texture import TexturePainter
 from models.translator import VESSEL_FROM
@@ -40,6 +42,9 @@ class Wish:
 
 
 NO_WISH = Wish()
+CANDIDATES = (
+    8  # maps of one pair at most: where a third are turned away, one pair in 5,000 needs more
+)
 FIRST_VESSEL_LEVEL = math.floor(VESSEL_FROM * 255) + 1
 
 
@@ -97,6 +102,36 @@ class _Noise:
     field: FieldOfView
 
 
+@dataclass(eq=False)
+class _MapSearch:
+    """The search for the map of one pair, among latents that depend on its seed alone."""
+
+    seed: int
+    noise: _Noise
+    asked: int = 0
+    considered: int = 0
+    best: VesselMap | None = None
+    fewest: float = math.inf
+    done: bool = False
+
+    def next_latent(self) -> Tensor:
+        """That of the pair's noise, then others."""
+        self.asked += 1
+        if self.asked == 1:
+            return self.noise.latent
+        generator = torch.Generator().manual_seed(redrawn_seed(self.seed, self.asked - 1))
+        return torch.randn(self.noise.latent.shape, generator=generator)
+
+    def consider(self, drawn: VesselMap, most_loops: int | None) -> None:
+        """Take the map of the next latent in turn if it is better than those before."""
+        self.considered += 1
+        loops = 0 if most_loops is None else small_loops(drawn.label > 0)
+        if loops < self.fewest:
+            self.best, self.fewest = drawn, loops
+        enough = most_loops is None or loops <= most_loops
+        self.done = enough or self.considered == CANDIDATES
+
+
 class PairSampler:
     """Draws pairs; a pair depends on its seed, the package, the device class and the libraries.
 
@@ -149,21 +184,33 @@ class PairSampler:
         return self.render(self.draw_maps(seeds, wish))
 
     def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[VesselMap]:
-        """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`."""
-        noises = [self._noise(seed, wish) for seed in self._fill(seeds)]
-        with torch.inference_mode():
-            latents = torch.stack([noise.latent for noise in noises]).to(self._device.name)
-            shares = (self._vessels(latents)[:, 0].float().cpu().numpy() + 1) / 2
-        maps = []
-        for seed, share, noise in zip(seeds, shares, noises, strict=False):
-            field = noise.field.draw(self.resolution)
-            share = share[:, ::-1] if noise.mirrored else share
-            label = (share > self.package.sampling.threshold) & field
-            label = _connected(label, self.package.sampling)
-            # Stage two has learned that vessels begin at VESSEL_FROM.
-            told = np.interp(share, (0, self.package.sampling.threshold, 1), (0, VESSEL_FROM, 1))
-            maps.append(_map(seed, label, field, noise.style, told, drawn=True))
-        return maps
+        """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`.
+
+        A map with more small loops than the package allows is drawn again, CANDIDATES times at most; of
+        so many the one with the fewest is taken.
+        """
+        self._check_fits(seeds)
+        searches = [_MapSearch(seed, self._noise(seed, wish)) for seed in seeds]
+        while open_searches := [search for search in searches if not search.done]:
+            turns = list(islice(cycle(open_searches), self.batch_size))
+            latents = torch.stack([search.next_latent() for search in turns])
+            with torch.inference_mode():
+                shares = (self._vessels(latents.to(self._device.name))[:, 0].float().cpu() + 1) / 2
+            for search, share in zip(turns, shares.numpy(), strict=True):
+                if not search.done:
+                    drawn = self._drawn_map(search.seed, search.noise, share)
+                    search.consider(drawn, self.package.sampling.most_loops)
+        return [search.best for search in searches if search.best]
+
+    def _drawn_map(self, seed: int, noise: _Noise, share: NDArray[np.float32]) -> VesselMap:
+        """What stage one has drawn, [R, R], as the map of a pair."""
+        config = self.package.sampling
+        field = noise.field.draw(self.resolution)
+        share = share[:, ::-1] if noise.mirrored else share
+        label = _connected((share > config.threshold) & field, config)
+        # Stage two has learned that vessels begin at VESSEL_FROM.
+        told = np.interp(share, (0, config.threshold, 1), (0, VESSEL_FROM, 1))
+        return _map(seed, label, field, noise.style, told, drawn=True)
 
     def place_map(
         self,
@@ -277,9 +324,12 @@ class PairSampler:
 
     def _fill(self, members: Sequence[Member]) -> list[Member]:
         """A full batch: the last member stands in for those that are lacking."""
+        self._check_fits(members)
+        return [*members, *[members[-1]] * (self.batch_size - len(members))]
+
+    def _check_fits(self, members: Sequence[object]) -> None:
         if not 1 <= len(members) <= self.batch_size:
             raise ValueError(f"a batch of {len(members)}: give 1 to {self.batch_size}")
-        return [*members, *[members[-1]] * (self.batch_size - len(members))]
 
     def _noise(self, seed: int, wish: Wish) -> _Noise:
         config = self.package.sampling

@@ -21,6 +21,12 @@ def candidate_seed(order_seed: int, index: int, candidate: int) -> int:
     return _hash(f"{order_seed}:{index}:{candidate}")
 
 
+def redrawn_seed(seed: int, candidate: int) -> int:
+    """Seed of what stage one draws the map of the pair with this seed from, the ``candidate``-th time,
+    from 1."""
+    return _hash(f"map:{seed}:{candidate}")
+
+
 def texture_seed(seed: int) -> int:
     """Seed of the texture of the pair that has this seed."""
     return _hash(f"texture:{seed}")

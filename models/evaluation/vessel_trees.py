@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from models.metrics import EIGHT, Label, map_measures
+from models.metrics import EIGHT, Label, map_measures, small_loops
 
 # Of the side. Shorter pieces of skeleton say nothing of how a vessel winds.
 SHORTEST_SEGMENT = 0.04
@@ -20,20 +20,21 @@ def tree_measures(label: Label, field: Label) -> dict[str, float]:
     """Of one label [H, W] in its field of view [H, W]; an empty label has 0 in all.
 
     vessel_share, calibre, pieces, largest_piece_share: see :func:`models.metrics.map_measures`.
-    branch_points and end_points: of the skeleton. tortuosity: length of the centre lines between
-    branch points over the straight lines between their ends, at least 1. fractal_dimension: by box
-    counting (about 1.4 to 1.5 of real trees).
+    branch_points and end_points: of the skeleton. small_loops: see :func:`models.metrics.small_loops`.
+    tortuosity: length of the centre lines between branch points over the straight lines between their
+    ends, at least 1. fractal_dimension: by box counting (about 1.4 to 1.5 of real trees).
     """
     plain = map_measures(label, field)
     del plain["reach"]
     if not label.any():
-        names = ("branch_points", "end_points", "tortuosity", "fractal_dimension")
+        names = ("branch_points", "end_points", "small_loops", "tortuosity", "fractal_dimension")
         return plain | dict.fromkeys(names, 0.0)
     skeleton = skeletonize(label)
     branches, ends = branch_and_end_points(skeleton)
     return plain | {
         "branch_points": float(branches),
         "end_points": float(ends),
+        "small_loops": float(small_loops(label)),
         "tortuosity": tortuosity(skeleton),
         "fractal_dimension": fractal_dimension(label),
     }

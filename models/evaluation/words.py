@@ -10,6 +10,7 @@ MAPS = {
     "calibre": ("Calibre", "Mean width of the vessels, in pixels."),
     "branch_points": ("Branch points", "Where centre lines part or cross."),
     "end_points": ("End points", "Where centre lines end. Gaps in a vessel make two more."),
+    "small_loops": ("Small loops", "Regions that vessels enclose. Many: vessels close into nets."),
     "tortuosity": ("Tortuosity", "Length of a vessel over the straight way. 1 is straight."),
     "fractal_dimension": ("Fractal dimension", "How a tree fills the plane, by counting boxes."),
 }

@@ -78,7 +78,8 @@ Files: {", ".join(data["images"])}.
 Training: {budget}.
 {_enlarged(drawn, side)}
 A drawn vessel that breaks off is joined to the next piece where that lies ahead of it, up to
-{sampling.longest_bridge:g} pixels away.
+{sampling.longest_bridge:g} pixels away. A map whose vessels enclose more than {sampling.most_loops} small
+regions, the most that a training label has, is drawn again: vessels side by side had closed into nets.
 {TEXTURED if textured else ""}{TRACED if sampling.tracing_threshold else ""}
 ## Measured
 

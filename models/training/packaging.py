@@ -25,6 +25,7 @@ from models.metrics import (
     nearest_overlap,
     overlaps_among,
     shifted_contrast,
+    small_loops,
     summaries,
     summary,
     vessel_contrast,
@@ -85,6 +86,7 @@ def package_run(
         longest_bridge=BRIDGE * one.config.resolution,
         # The camera's own: a photograph or two that are taken for whole must not move it.
         field_half_height=float(np.median([f.half_height for f in pairs.fields])),
+        most_loops=max(small_loops(label) for label in labels),
     )
     facts: dict[str, Any] = {
         "name": identity.name,

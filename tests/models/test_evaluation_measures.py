@@ -117,6 +117,8 @@ def test_trees_of_known_shape():
     assert forked["tortuosity"] == pytest.approx(1, abs=0.03)
     bent = drawn(lambda pen: pen.arc((20, 20, 108, 108), 0, 180, fill=255, width=3))
     assert bent["tortuosity"] == pytest.approx(np.pi / 2, rel=0.05)
+    ring = drawn(lambda pen: pen.ellipse((60, 60, 68, 68), outline=255, width=2))
+    assert (forked["small_loops"], bent["small_loops"], ring["small_loops"]) == (0, 0, 1)
     filled = drawn(lambda pen: pen.rectangle((0, 0, SIDE, SIDE), fill=255))
     assert filled["fractal_dimension"] == pytest.approx(2, abs=0.01)
     assert set(drawn(lambda pen: None).values()) == {0.0}  # an empty map

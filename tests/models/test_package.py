@@ -123,6 +123,7 @@ def test_missing_style_statistics_are_named(folder):
         (lambda m: m["sampling"].update(tracing_threshold=0), "tracing_threshold must lie"),
         (lambda m: m["sampling"].update(tracing_threshold=0.5), "need each other"),
         (lambda m: m["sampling"].update(tracing_margin=-1), "tracing_margin must lie"),
+        (lambda m: m["sampling"].update(most_loops=-1), "most_loops must not"),
         (lambda m: m["sampling"].update(field_mean=[0.5, 0.5]), "field_mean must be three"),
         (lambda m: m["sampling"].update(field_half_height=0), "field_half_height must be above"),
         (lambda m: m["sampling"].update(eye="both"), 'eye must be "left" or "right"'),

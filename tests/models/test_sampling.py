@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.metrics import small_loops
 from models.package import load_package, write_tiny_package
 from models.sampling import PairSampler, Wish, pair_seed, without_specks
 from models.translator import VESSEL_FROM
@@ -199,3 +200,30 @@ def test_a_device_that_is_not_there_is_named(package):
         pytest.skip("a CUDA device is present")
     with pytest.raises(ValueError, match="device cuda: no CUDA device"):
         PairSampler(package, "cuda")
+
+
+def test_a_map_that_closes_into_nets_is_drawn_again(sampler, package, monkeypatch):
+    seeds = list(range(8))
+    halves = seeds[:4], seeds[4:]
+    first = [drawn for half in halves for drawn in sampler.draw_maps(half)]
+    counts = [small_loops(drawn.label > 0) for drawn in first]
+    most = sorted(counts)[4]
+    config = dataclasses.replace(package.sampling, most_loops=most)
+    monkeypatch.setattr(package, "sampling", config)
+    within = [drawn for half in halves for drawn in sampler.draw_maps(half)]
+    for before, after, count in zip(first, within, counts, strict=True):
+        assert np.array_equal(before.label, after.label) == (count <= most)
+        assert small_loops(after.label > 0) <= most
+        assert np.array_equal(before.field, after.field) and torch.equal(before.style, after.style)
+        (alone,) = sampler.draw_maps([before.seed])
+        assert np.array_equal(alone.label, after.label)
+
+
+def test_where_every_map_closes_into_nets_the_one_with_the_fewest_is_taken(
+    sampler, package, monkeypatch
+):
+    (first,) = sampler.draw_maps([3])
+    monkeypatch.setattr(package, "sampling", dataclasses.replace(package.sampling, most_loops=0))
+    (alone,), together = sampler.draw_maps([3]), sampler.draw_maps([2, 3])
+    assert 0 < small_loops(alone.label > 0) < small_loops(first.label > 0)
+    assert np.array_equal(alone.label, together[1].label)

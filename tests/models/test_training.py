@@ -235,6 +235,7 @@ def test_the_command_trains_both_stages_and_writes_a_package(pair_folder, tmp_pa
     assert pair.image.shape == (64, 64, 3)
     assert loaded.tracer() is not None
     assert loaded.sampling.field_half_height == pytest.approx(0.3)
+    assert loaded.sampling.most_loops == 0  # the drawn labels enclose nothing
     assert (pair.mask > 0).any(axis=1).mean() == pytest.approx(0.6, abs=0.02)
     card = (package / "CARD.md").read_text()
     assert "Not for diagnosis" in card and "drawn as left eyes" in card
