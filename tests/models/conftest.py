@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from models.package import write_tiny_package
 from models.pairs import find_pairs, load_pairs
 
 
@@ -30,6 +31,18 @@ def pairs(pair_folder):
 @pytest.fixture(scope="session")
 def large_pairs(pair_folder):
     return load_pairs(find_pairs(pair_folder), 256)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A package of untrained networks, 64 px, 8 feature maps at each size; to read only."""
+    return write_tiny_package(tmp_path_factory.mktemp("packages") / "tiny-64")
+
+
+@pytest.fixture(scope="session")
+def traced_folder(tmp_path_factory):
+    """Another, whose labels are traced in the photographs."""
+    return write_tiny_package(tmp_path_factory.mktemp("packages") / "traced-64", traced=True)
 
 
 @pytest.fixture

@@ -10,14 +10,9 @@ from models.package import PackageError, load_package, sha256_of, write_tiny_pac
 from models.segmenter import SegmenterConfig
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return write_tiny_package(tmp_path_factory.mktemp("package") / "tiny")
-
-
 @pytest.fixture
-def folder(original, tmp_path):
-    return shutil.copytree(original, tmp_path / "tiny")
+def folder(tiny_folder, tmp_path):
+    return shutil.copytree(tiny_folder, tmp_path / "tiny")
 
 
 def edit(folder, change):
@@ -33,10 +28,10 @@ def relist(folder, name):
     edit(folder, lambda manifest: manifest["files"].update({name: facts}))
 
 
-def test_what_is_written_is_read(original):
-    package = load_package(original)
+def test_what_is_written_is_read(tiny_folder):
+    package = load_package(tiny_folder)
     assert (package.name, package.version, package.resolution) == ("tiny-64", "0.0.1", 64)
-    assert package.digest == sha256_of(original / "package.json")
+    assert package.digest == sha256_of(tiny_folder / "package.json")
     assert package.translator().config == package.translator_config
     mean, factor = package.style_statistics()
     assert mean.shape == (4,) and factor.shape == (4, 4)
@@ -45,8 +40,8 @@ def test_what_is_written_is_read(original):
     assert "field_half_height" not in package.manifest["sampling"]
 
 
-def test_a_package_may_have_a_tracer(original, tmp_path):
-    assert load_package(original).tracer() is None
+def test_a_package_may_have_a_tracer(tiny_folder, tmp_path):
+    assert load_package(tiny_folder).tracer() is None
     folder = write_tiny_package(tmp_path / "traced", traced=True)
     package = load_package(folder)
     assert package.tracer().config == SegmenterConfig()
@@ -60,8 +55,10 @@ def test_a_package_may_have_a_tracer(original, tmp_path):
         load_package(folder)
 
 
-def test_writing_twice_gives_the_same_digest(original, tmp_path):
-    assert load_package(write_tiny_package(tmp_path / "b")).digest == load_package(original).digest
+def test_writing_twice_gives_the_same_digest(tiny_folder, tmp_path):
+    assert (
+        load_package(write_tiny_package(tmp_path / "b")).digest == load_package(tiny_folder).digest
+    )
 
 
 def test_a_flipped_bit_in_the_weights_is_found(folder):

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
-from models.package import load_package, write_tiny_package
+from models.package import load_package
 from models.pairs import find_pairs, load_pairs
 from models.sampling import PairSampler
 
 
 @pytest.fixture(scope="module")
-def sampler(tmp_path_factory):
-    folder = write_tiny_package(tmp_path_factory.mktemp("package") / "tiny-64")
-    return PairSampler(load_package(folder), "cpu")
+def sampler(tiny_folder):
+    return PairSampler(load_package(tiny_folder), "cpu")
 
 
 def test_photographs_of_real_maps_have_their_very_labels(pair_folder, sampler):

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from models.metrics import small_loops
-from models.package import load_package, write_tiny_package
+from models.package import load_package
 from models.sampling import PairSampler, Wish, pair_seed, without_specks
 from models.translator import VESSEL_FROM
 from tests.models.runs import threads
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    return load_package(write_tiny_package(tmp_path_factory.mktemp("package")))
+def package(tiny_folder):
+    return load_package(tiny_folder)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models import selection
-from models.package import load_package, write_tiny_package
+from models.package import load_package
 from models.quality import connected, contrast
 from models.sampling import NO_WISH, PairSampler, Wish, pair_seed
 from models.seeds import candidate_seed
@@ -16,15 +16,13 @@ SEED = 7
 
 
 @pytest.fixture(scope="module")
-def sampler(tmp_path_factory):
-    return PairSampler(load_package(write_tiny_package(tmp_path_factory.mktemp("package"))), "cpu")
+def sampler(tiny_folder):
+    return PairSampler(load_package(tiny_folder), "cpu")
 
 
 @pytest.fixture(scope="module")
-def tracing(tmp_path_factory):
-    """Its labels are traced in the photographs."""
-    folder = write_tiny_package(tmp_path_factory.mktemp("traced"), traced=True)
-    return PairSampler(load_package(folder), "cpu")
+def tracing(traced_folder):
+    return PairSampler(load_package(traced_folder), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from models.package import PackageError, load_package, write_package, write_tiny_package
+from models.package import PackageError, load_package, write_package
 from models.sampling import PairSampler
 from models.texture import Texture, TexturePainter, measure_texture
 
@@ -131,9 +131,9 @@ def test_there_is_no_texture_where_only_a_few_photographs_have_more_of_it() -> N
     assert measure_texture(many, rendered) is not None
 
 
-def test_a_package_keeps_it(tmp_path, texture: Texture) -> None:
+def test_a_package_keeps_it(tiny_folder, tmp_path, texture: Texture) -> None:
     """A pair's texture does not depend on what it is drawn with, and photographs alone change."""
-    plain = load_package(write_tiny_package(tmp_path / "plain"))
+    plain = load_package(tiny_folder)
     folder = tmp_path / "textured"
     networks = plain.vessel_generator(), plain.translator(), plain.style_statistics()
     small = Texture(texture.covariances[..., 5:14, 5:14], texture.patchiness)
@@ -150,8 +150,8 @@ def test_a_package_keeps_it(tmp_path, texture: Texture) -> None:
     assert not np.array_equal(before.image, alone.image)
 
 
-def test_a_texture_of_another_shape_is_refused(tmp_path, texture: Texture) -> None:
-    plain = load_package(write_tiny_package(tmp_path / "plain"))
+def test_a_texture_of_another_shape_is_refused(tiny_folder, tmp_path, texture: Texture) -> None:
+    plain = load_package(tiny_folder)
     networks = plain.vessel_generator(), plain.translator(), plain.style_statistics()
     bad = Texture(texture.covariances, 0.1)
     object.__setattr__(bad, "covariances", texture.covariances[:, :2])

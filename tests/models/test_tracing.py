@@ -10,7 +10,7 @@ from scipy import ndimage
 from models.devices import Device
 from models.evaluation.useful.scores import f1_score
 from models.field_of_view import away_from_edge
-from models.package import load_package, write_tiny_package
+from models.package import load_package
 from models.sampling import PairSampler, pair_seed
 from models.segmenter import probabilities, standardise
 from models.training.budget import Budget
@@ -26,8 +26,8 @@ CPU = Device.choose("cpu")
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    return load_package(write_tiny_package(tmp_path_factory.mktemp("traced"), traced=True))
+def package(traced_folder):
+    return load_package(traced_folder)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.devices import Device
-from models.package import SamplingConfig, load_package, write_package, write_tiny_package
+from models.package import SamplingConfig, load_package, write_package
 from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError
 from models.training.command import main
@@ -25,9 +25,8 @@ SMALL = {"vessel": {"width": 0.125, "latent": 8}, "photo": {"width": 0.125, "sty
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    """64 px, 8 feature maps at each size."""
-    return load_package(write_tiny_package(tmp_path_factory.mktemp("models") / "tiny-64"))
+def package(tiny_folder):
+    return load_package(tiny_folder)
 
 
 def from_package(pairs, package, channels, images=400, seed=5):
