@@ -41,8 +41,9 @@ VESSEL_FROM = 0.35
 class TranslatorConfig:
     """Shape of the translator: ``channels[i]`` feature maps after ``i`` halvings. ``noise``: planes of
     noise that it is told. ``enlargements``: how often its photograph is doubled in size. ``shares``:
-    whether its map says how much of each pixel is vessel, or only which pixels are. Packages from
-    before there were any name none."""
+    whether its map says how much of each pixel is vessel, or only which pixels are. ``anchored``: whether
+    four pixels of an enlarged photograph have the light of the one that they come from, as four of a real
+    one have. Packages from before there were any name none."""
 
     channels: tuple[int, ...] = (24, 48, 96, 192, 192)
     blocks: int = 5
@@ -50,6 +51,7 @@ class TranslatorConfig:
     noise: int = 0
     enlargements: int = 0
     shares: bool = False
+    anchored: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -117,15 +119,22 @@ def _doubled(x: Tensor, dim: int) -> Tensor:
     return torch.stack(sides, dim=dim + 1).flatten(dim, dim + 1)
 
 
+def _twice(planes: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C, 2H, 2W], between the pixels by distance."""
+    return _doubled(_doubled(planes, 2), 3)
+
+
 class PhotoEnlarger(nn.Module):
     """A photograph at twice its size, with the vessel map of that size.
 
     Works at the smaller size, where it is told the map as four planes, and shuffles (Shi et al. 2016,
-    arXiv 1609.05158).
+    arXiv 1609.05158). ``anchored``: what would change the photograph at its own size is taken back, once
+    (Irani & Peleg 1991, doi 10.1016/1049-9652(91)90045-L).
     """
 
-    def __init__(self, width: int = ENLARGER):
+    def __init__(self, anchored: bool = False, width: int = ENLARGER):
         super().__init__()
+        self.anchored = anchored
         widths = (3 + 4, width, width, width, width)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths)
@@ -137,8 +146,10 @@ class PhotoEnlarger(nn.Module):
         x = torch.cat([photo, F.pixel_unshuffle(vessels, 2)], dim=1)
         for convolution in self.convolutions:
             x = F.leaky_relu(convolution(x), 0.2)
-        smooth = _doubled(_doubled(photo, 2), 3)
-        return (smooth + F.pixel_shuffle(self.quarters(x), 2).float()).clamp(-1, 1)
+        enlarged = _twice(photo) + F.pixel_shuffle(self.quarters(x), 2).float()
+        if self.anchored:
+            enlarged = enlarged + _twice(photo - F.avg_pool2d(enlarged, 2))
+        return enlarged.clamp(-1, 1)
 
 
 class Translator(nn.Module):
@@ -162,7 +173,9 @@ class Translator(nn.Module):
         )
         self.refine = StyledConv(channels[0] + guides, channels[0], style)
         self.to_photo = nn.Conv2d(channels[0], 3, 5, padding=2)
-        self.enlargers = nn.ModuleList(PhotoEnlarger() for _ in range(config.enlargements))
+        self.enlargers = nn.ModuleList(
+            PhotoEnlarger(config.anchored) for _ in range(config.enlargements)
+        )
 
     def forward(
         self, vessels: Tensor, field: Tensor, style: Tensor, noise: Tensor | None = None

@@ -241,7 +241,13 @@ class StageTwoSettings(Settings):
         channels = _scaled(TranslatorConfig().channels, self.width)
         enlargements = max(0, (resolution // DRAWN).bit_length() - 1)
         return TranslatorConfig(
-            channels, self.blocks, self.style, self.noise, enlargements, shares=True
+            channels,
+            self.blocks,
+            self.style,
+            self.noise,
+            enlargements,
+            shares=True,
+            anchored=enlargements > 0,
         )
 
 

@@ -108,7 +108,11 @@ def take_over_translator(translators: Sequence[Translator], package: Translator)
     for translator in translators:
         ours = translator.config
         alike = replace(
-            theirs, noise=ours.noise, enlargements=ours.enlargements, shares=ours.shares
+            theirs,
+            noise=ours.noise,
+            enlargements=ours.enlargements,
+            shares=ours.shares,
+            anchored=ours.anchored,
         )
         if alike != ours or ours.noise < theirs.noise:
             raise TransferError(

@@ -55,7 +55,7 @@ def test_the_default_width_is_the_networks_own():
 def test_above_256_px_maps_and_photographs_are_enlarged():
     vessel, photo = StageOneSettings().config(1024), StageTwoSettings().config(1024)
     assert (vessel.resolution, vessel.drawn, vessel.enlargements) == (1024, 256, 2)
-    assert photo == TranslatorConfig(noise=2, enlargements=2, shares=True)
+    assert photo == TranslatorConfig(noise=2, enlargements=2, shares=True, anchored=True)
     assert StageOneSettings(width=0.5).config(64).channels == (48, 48, 48, 48, 32)
 
 

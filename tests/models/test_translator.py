@@ -5,6 +5,7 @@ import torch
 
 from models.translator import (
     MultiScaleDiscriminator,
+    PhotoEnlarger,
     StyleEncoder,
     Translator,
     TranslatorConfig,
@@ -114,6 +115,23 @@ def test_enlarged_photographs_are_those_drawn_and_black_outside_the_larger_field
     assert (shrunk - inside).abs().mean() < 0.5 * (inside - inside.mean()).abs().mean() + 0.1
     with pytest.raises(ValueError, match="multiples of 16"):
         translator(vessels[..., :24], field[..., :24], style)
+
+
+def test_an_anchored_enlarger_leaves_the_light_of_what_it_enlarges():
+    torch.manual_seed(0)
+    photo = torch.linspace(-0.5, 0.5, 16).expand(1, 3, 16, 16)
+    vessels = (torch.rand(1, 1, 32, 32) > 0.8).float()
+    free, anchored = PhotoEnlarger(), PhotoEnlarger(anchored=True)
+    with torch.no_grad():
+        free.quarters.bias.copy_(torch.tensor([0.2, 0.1, 0.3, 0.2]).repeat(3))
+    anchored.load_state_dict(free.state_dict())
+
+    def changed(enlarger):
+        return (torch.nn.functional.avg_pool2d(enlarger(photo, vessels), 2) - photo).abs().mean()
+
+    assert changed(free) > 0.1 > 0.01 > changed(anchored)
+    detail = [each(photo, vessels).diff(dim=3).abs().mean() for each in (free, anchored)]
+    assert detail[1] > 0.8 * detail[0] > 0
 
 
 def test_fine_detail_is_blind_to_light_and_to_the_rim():
