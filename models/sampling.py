@@ -186,8 +186,8 @@ class PairSampler:
     def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[VesselMap]:
         """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`.
 
-        A map with more small loops than the package allows is drawn again, CANDIDATES times at most; of
-        so many the one with the fewest is taken.
+        A map with more small loops than the package allows is drawn again; of CANDIDATES maps that all
+        have, the one with the fewest is taken.
         """
         self._check_fits(seeds)
         searches = [_MapSearch(seed, self._noise(seed, wish)) for seed in seeds]
