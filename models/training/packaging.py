@@ -120,8 +120,8 @@ def package_run(
     write(texture)
     untraced = draw(PairSampler(load_package(partial), one.device.name), DRAWN)
     margin = round(TRACING_MARGIN * one.config.resolution)
-    # Not the drawn maps' share, which is less, nor half of the greatest probability around a pixel: labels have
-    # real widths then, and segmenters that learn from them find less (docs/reports/README.md).
+    # Not the drawn maps' share, which is less: labels come nearer to real widths then, and segmenters that learn
+    # from them find less (docs/reports/README.md, with what else was tried).
     share = float(labels[away_from_edge(fields, margin)].mean())
     threshold = tracing_threshold(two.tracing.average, untraced, share, margin)
     tracer = two.tracing.average if threshold >= LEAST_THRESHOLD else None
