@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.evaluation.pair_arrays import PairArrays
+from models.evaluation.pair_arrays import PairArrays, Planes, collect
 
 METADATA = "metadata.jsonl"
 PARTS = ("", "label_", "mask_")  # file names of photograph, label and mask begin so in a line
@@ -25,8 +25,8 @@ def ordered_pairs(archives: Sequence[Path], count: int | None = None) -> PairArr
     without splits, photographs as PNG, JPEG or TIFF.
 
     Raises:
-        ValueError: naming the file, if a zip cannot be read or is not of the default layout or DRIVE's; if
-            two pairs have one index, or the pictures are of several sizes.
+        ValueError: naming the file, if a zip cannot be read or is not of the default layout or DRIVE's, or
+            if two pairs have one index; naming the pair, if its pictures are of another size.
     """
     rows: dict[int, tuple[zipfile.ZipFile, list[str]]] = {}
     with ExitStack() as stack:
@@ -40,17 +40,8 @@ def ordered_pairs(archives: Sequence[Path], count: int | None = None) -> PairArr
                     files = [folder + row[f"{part}file_name"] for part in PARTS]
                     rows[row["index"]] = archive, files
         chosen = sorted(rows)[:count]
-        photos, labels, fields = [], [], []
-        for index in chosen:
-            archive, files = rows[index]
-            photo, label, mask = (_picture(archive, file) for file in files)
-            photos.append(photo * (mask > 0)[..., None])  # JPEG is not quite black outside
-            labels.append(label > 0)
-            fields.append(mask > 0)
-    if len({photo.shape for photo in photos}) != 1:
-        raise ValueError("the zips hold pictures of several sizes, or none")
-    names = tuple(f"{index:06d}" for index in chosen)
-    return PairArrays(names, np.stack(photos), np.stack(labels), np.stack(fields))
+        names = [f"{index:06d}" for index in chosen]
+        return collect(names, (_pair(*rows[index]) for index in chosen))
 
 
 def order_facts(archive: Path) -> dict[str, Any]:
@@ -90,6 +81,11 @@ def _lines(archive: zipfile.ZipFile, listing: str, path: Path) -> list[dict[str,
     if lacking := [field for row in rows for field in sorted(wanted - row.keys())]:
         raise ValueError(f"{path.name}: {listing}: field {lacking[0]} is missing")
     return rows
+
+
+def _pair(archive: zipfile.ZipFile, files: list[str]) -> Planes:
+    photo, label, mask = (_picture(archive, file) for file in files)
+    return photo, label, mask
 
 
 def _picture(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:

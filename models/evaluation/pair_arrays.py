@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from models.sampling import Pair, PairSampler
 from models.seeds import pair_seed
 from models.translator import VESSEL_FROM
 
-Member = TypeVar("Member")
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,11 @@ def drawn_pairs(
 
     ``report`` is called between batches, and may raise to stop the work.
     """
-    seeds = [pair_seed(seed, i) for i in range(count)]
-    return _stack(_in_batches(sampler.sample, seeds, sampler.batch_size, report))
+
+    def draw(numbers: Sequence[int]) -> list[Pair]:
+        return sampler.sample([pair_seed(seed, i) for i in numbers])
+
+    return _made(count, draw, sampler.batch_size, report)
 
 
 def rendered_pairs(
@@ -123,29 +126,64 @@ def rendered_pairs(
     """
     if shares.shape[1] != sampler.resolution:
         raise ValueError(f"maps of {shares.shape[1]} px, the model has {sampler.resolution}")
-    maps = [
-        sampler.place_shares(pair_seed(seed, i), shares[i % len(shares)], fields[i % len(fields)])
-        for i in range(count)
-    ]
-    return _stack(_in_batches(sampler.render, maps, sampler.batch_size, report))
+
+    def render(numbers: Sequence[int]) -> list[Pair]:
+        return sampler.render(
+            [
+                sampler.place_shares(
+                    pair_seed(seed, i), shares[i % len(shares)], fields[i % len(fields)]
+                )
+                for i in numbers
+            ]
+        )
+
+    return _made(count, render, sampler.batch_size, report)
 
 
-def _in_batches(
-    make: Callable[[list[Member]], list[Pair]],
-    members: list[Member],
+def collect(names: Sequence[str], planes: Iterable[Planes]) -> PairArrays:
+    """The pairs of these names, of which photograph, label and mask come in turn: uint8 [S, S, 3], and
+    twice [S, S], where what is not 0 is vessel and field of view. Photographs are made black outside it:
+    JPEG is not quite.
+
+    Raises:
+        ValueError: if there are none; naming the pair, if it is not of the first one's size.
+    """
+    # Each into its place: a list to be stacked takes as much memory again, gigabytes at 1024 px.
+    pairs: PairArrays | None = None
+    for i, (photo, label, mask) in enumerate(planes):
+        if pairs is None:
+            shape = (len(names), *mask.shape)
+            pairs = PairArrays(
+                tuple(names),
+                np.empty((*shape, 3), np.uint8),
+                np.empty(shape, np.bool_),
+                np.empty(shape, np.bool_),
+            )
+        if {photo.shape[:2], label.shape, mask.shape} != {shape[1:]}:
+            raise ValueError(
+                f"pair {names[i]}: photograph, label and mask are of {photo.shape[:2]}, {label.shape} and "
+                f"{mask.shape} pixels; all pairs must have the size of the first mask, {shape[1:]}"
+            )
+        np.not_equal(label, 0, out=pairs.labels[i])
+        np.not_equal(mask, 0, out=pairs.fields[i])
+        np.multiply(photo, pairs.fields[i, ..., None], out=pairs.photos[i])
+    if pairs is None:
+        raise ValueError("there are no pairs")
+    return pairs
+
+
+def _made(
+    count: int,
+    make: Callable[[Sequence[int]], list[Pair]],
     batch_size: int,
     report: Callable[[], None],
-) -> Iterator[Pair]:
-    for start in range(0, len(members), batch_size):
-        yield from make(members[start : start + batch_size])
-        report()
+) -> PairArrays:
+    """The pairs of the numbers from 0 on, which ``make`` makes a batch of."""
 
+    def planes() -> Iterator[Planes]:
+        for start in range(0, count, batch_size):
+            for pair in make(range(start, min(start + batch_size, count))):
+                yield pair.image, pair.label, pair.mask
+            report()
 
-def _stack(pairs: Iterator[Pair]) -> PairArrays:
-    kept = list(pairs)
-    return PairArrays(
-        tuple(f"{i:06d}" for i in range(len(kept))),
-        np.stack([pair.image for pair in kept]),
-        np.stack([pair.label > 0 for pair in kept]),
-        np.stack([pair.mask > 0 for pair in kept]),
-    )
+    return collect([f"{i:06d}" for i in range(count)], planes())

@@ -1,7 +1,7 @@
 """The pairs that an evaluation compares: of an upload, and of a model or a data set."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import get_args
 
 import numpy as np
@@ -16,6 +16,8 @@ from app.storage import Storage
 from models.evaluation.pair_arrays import (
     EvaluationData,
     PairArrays,
+    Planes,
+    collect,
     drawn_pairs,
     real_pairs,
     rendered_pairs,
@@ -97,7 +99,6 @@ class EvaluationCache:
         """The first pairs of a data set, whatever its layout is."""
         with self._db.read() as session:
             job = session.get_one(Job, dataset_id)
-        photos, labels, fields = [], [], []
 
         def read(index: int, which: Which) -> NDArray[np.uint8]:
             volume = job.volume_with(index)
@@ -106,11 +107,10 @@ class EvaluationCache:
             with Image.open(io.BytesIO(data)) as picture:
                 return np.asarray(picture)
 
-        for index in range(count):
-            report()
-            photo, label, mask = (read(index, which) for which in get_args(Which))
-            photos.append(photo * (mask > 0)[..., None])  # JPEG is not quite black outside
-            labels.append(label > 0)
-            fields.append(mask > 0)
-        names = tuple(f"{index:06d}" for index in range(count))
-        return PairArrays(names, np.stack(photos), np.stack(labels), np.stack(fields))
+        def planes() -> Iterator[Planes]:
+            for index in range(count):
+                report()
+                photo, label, mask = (read(index, which) for which in get_args(Which))
+                yield photo, label, mask
+
+        return collect([f"{index:06d}" for index in range(count)], planes())
