@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
@@ -16,7 +15,8 @@ from models.sampling import Pair, PairSampler
 from models.seeds import pair_seed
 from models.translator import VESSEL_FROM
 
-Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+Plane = NDArray[np.uint8] | NDArray[np.bool_]
+Planes = tuple[NDArray[np.uint8], Plane, Plane]
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,26 @@ def real_pairs(pairs: PairSet, size: int) -> PairArrays:
     black outside the field of view, as generated ones are.
     """
     factor = pairs.vessels.shape[-1] // size
-    fields = np.stack([field.draw(size) for field in pairs.fields])
-    pooled = [F.avg_pool2d(each.float(), factor).round().byte() for each in pairs.photos]
-    photos = torch.stack(pooled).permute(0, 2, 3, 1).numpy()
-    labels = (vessel_shares(pairs, size) > VESSEL_FROM) & fields
-    return PairArrays(pairs.names, photos * fields[..., None], labels, fields)
+
+    def planes() -> Iterator[Planes]:
+        shares = vessel_shares(pairs, size)
+        for photo, share, field in zip(pairs.photos, shares, pairs.fields, strict=True):
+            pooled = F.avg_pool2d(photo.float(), factor).round().byte()
+            mask = field.draw(size)
+            yield pooled.permute(1, 2, 0).numpy(), (share > VESSEL_FROM) & mask, mask
+
+    return collect(pairs.names, planes())
 
 
 def vessel_shares(pairs: PairSet, size: int) -> NDArray[np.float32]:
     """How much of each pixel is vessel, [N, S, S] within [0, 1], at ``size`` pixels, which the size of
     ``pairs`` is a multiple of."""
     factor = pairs.vessels.shape[-1] // size
+    shares = np.empty((len(pairs.vessels), size, size), np.float32)
     # One by one: as floats, all of them at twice the size would take gigabytes.
-    return torch.cat([F.avg_pool2d(each / 255, factor) for each in pairs.vessels]).numpy()
+    for i, vessels in enumerate(pairs.vessels):
+        shares[i] = F.avg_pool2d(vessels / 255, factor)[0].numpy()
+    return shares
 
 
 def drawn_pairs(
@@ -142,7 +149,7 @@ def rendered_pairs(
 
 def collect(names: Sequence[str], planes: Iterable[Planes]) -> PairArrays:
     """The pairs of these names, of which photograph, label and mask come in turn: uint8 [S, S, 3], and
-    twice [S, S], where what is not 0 is vessel and field of view. Photographs are made black outside it:
+    twice [S, S], of which what is not 0 is vessel and field of view. Photographs are made black outside it:
     JPEG is not quite.
 
     Raises:

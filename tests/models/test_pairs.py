@@ -1,6 +1,7 @@
 """Reading real pairs: partners, padding, the field of view, and faults named by file."""
 
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -23,6 +24,17 @@ def test_pairs_are_padded_to_a_square_and_resampled_by_area(pair_folder):
     assert pairs.photos[:, :, 0].max() == 0  # two rows of padding, then the black above the disc
     field = pairs.fields[0]
     assert abs(field.radius - 0.45) < 0.01 and abs(field.x - 0.5) < 0.01
+
+
+def test_pairs_are_not_held_twice_while_they_are_read(pair_folder):
+    files = find_pairs(pair_folder)
+    tracemalloc.start()
+    try:
+        pairs = load_pairs(files, 1024)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.6 * (pairs.photos.nbytes + pairs.vessels.nbytes)
 
 
 def test_the_first_pairs_in_name_order_can_be_asked_for(pair_folder):
