@@ -13,7 +13,16 @@ LONGEST_PAGE = 100
 DEFAULT_PAUSE = 1.0  # seconds between two looks, where the service says none
 
 Contents = Literal["maps", "pairs"]
-Part = Literal["measures", "real", "augmented", "synthetic", "fine-tuned", "mixed", "rendered"]
+Part = Literal[
+    "measures",
+    "real",
+    "augmented",
+    "synthetic",
+    "fine-tuned",
+    "mixed",
+    "mixed-augmented",
+    "rendered",
+]
 OnBytes = Callable[[int, int], None]
 """Told how many bytes of a file have gone or come, and of how many."""
 

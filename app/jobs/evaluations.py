@@ -31,7 +31,15 @@ from app.storage import job_prefix
 
 # The steps of models/evaluation/steps.py, which this room cannot import; a test compares them.
 MEASURES = "measures"
-ARMS = ("real", "augmented", "synthetic", "fine-tuned", "mixed", "rendered")
+ARMS = (
+    "real",
+    "augmented",
+    "synthetic",
+    "fine-tuned",
+    "mixed",
+    "mixed-augmented",
+    "rendered",
+)
 PARTS = (MEASURES, *ARMS)
 
 HUNDREDTHS = 100  # what the progress of a step is counted in

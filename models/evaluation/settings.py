@@ -14,6 +14,7 @@ class Arm(StrEnum):
     SYNTHETIC = "synthetic"  # generated pairs alone
     FINE_TUNED = "fine-tuned"  # generated pairs for half of the steps, then real ones
     MIXED = "mixed"  # half of each batch generated, half real
+    MIXED_AUGMENTED = "mixed-augmented"  # the same, with the classical augmentation
     RENDERED = (
         "rendered"  # control: real labels photographed by stage two, which separates the stages
     )

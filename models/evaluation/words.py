@@ -43,6 +43,7 @@ ARMS = {
     "synthetic": "generated pairs alone",
     "fine-tuned": "generated pairs, then real ones",
     "mixed": "generated and real pairs, half of each batch",
+    "mixed-augmented": "generated and real pairs, strongly augmented",
     "rendered": "control: real labels photographed by stage two",
 }
 

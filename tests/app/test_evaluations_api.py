@@ -26,7 +26,16 @@ from tests.zips import maps, pack, pairs
 embedded = pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 
 LEARNED = ["0.png", "1.png", "2.jpg", "3.tif", "elsewhere.png"]  # by the model that is evaluated
-ALL = ["measures", "real", "augmented", "synthetic", "fine-tuned", "mixed", "rendered"]
+ALL = [
+    "measures",
+    "real",
+    "augmented",
+    "synthetic",
+    "fine-tuned",
+    "mixed",
+    "mixed-augmented",
+    "rendered",
+]
 
 
 def import_model(api: TestClient, headers: Headers | None = None, **changes: Any) -> str:

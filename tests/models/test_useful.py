@@ -52,6 +52,7 @@ def data() -> EvaluationData:
         (Arm.AUGMENTED, 0.0, 0),
         (Arm.SYNTHETIC, 0.9, BATCH),
         (Arm.MIXED, 0.9, BATCH // 2),
+        (Arm.MIXED_AUGMENTED, 0.9, BATCH // 2),
         (Arm.FINE_TUNED, 0.4, BATCH),
         (Arm.FINE_TUNED, 0.6, 0),
     ],
@@ -63,7 +64,7 @@ def test_each_arm_sees_its_own_pairs(
     marked = replace(data.synthetic, labels=np.ones_like(data.synthetic.labels))
     draw = batches_of(arm, replace(data, synthetic=marked), SIZE, torch.Generator().manual_seed(0))
     shares = draw(progress)[:, 3].mean(dim=(1, 2))
-    assert int((shares > 0.9).sum()) == synthetic
+    assert int((shares > 0.5).sum()) == synthetic
 
 
 def test_exposure_and_colour_do_not_matter(data: EvaluationData) -> None:

@@ -19,6 +19,7 @@ WHOLE = 256  # side of pictures of which each change makes one crop, see _change
 
 # Strong classical augmentation: any turn, bends, and light as of another exposure.
 CLASSICAL = Moves(turn=45, zoom=0.15, shift=0.05, bend=0.02)
+STRONGLY_AUGMENTED = (Arm.AUGMENTED, Arm.MIXED_AUGMENTED)
 
 Draw = Callable[[float], Tensor]
 
@@ -44,42 +45,50 @@ def batches_of(arm: Arm, data: EvaluationData, side: int, random: torch.Generato
     def lights(source: str) -> Light:
         return _lights(sources[source])
 
-    side = min(side, data.train.size)
-    changed = _changed(data.train, random)
+    def take(progress: float) -> list[tuple[str, int]]:
+        """The source of each pair of a batch, and its place there."""
+        return [
+            (source, place)
+            for source, count in _mixture(arm, progress).items()
+            for place in torch.randint(len(sources[source]), (count,), generator=random).tolist()
+        ]
 
-    def take(source: str, count: int) -> list[tuple[PairArrays, int, Light]]:
-        pairs, (means, deviations) = sources[source], lights(source)
-        places = torch.randint(len(pairs), (count,), generator=random).tolist()
-        return [(pairs, i, (means[i], deviations[i])) for i in places]
+    def cut(source: str, i: int, window: tuple[slice, slice]) -> Tensor:
+        means, deviations = lights(source)
+        return _piece(sources[source], i, (means[i], deviations[i]), window)
+
+    def whole() -> Tensor:
+        return torch.cat([to_planes(sources[source].span(i, i + 1)) for source, i in take(0.0)])
+
+    size = data.train.size
+    side = min(side, size)
+    changed = _changed(whole, max(1, size // WHOLE), random)
 
     def draw(progress: float) -> Tensor:
-        match arm:
-            case Arm.AUGMENTED:
-                whole = next(changed)
-                crops = _random_crops(BATCH, side, data.train.size, random)
-                return torch.stack(
-                    [
-                        crop.turn(planes[:, *crop.window])
-                        for planes, crop in zip(whole, crops, strict=True)
-                    ]
-                )
-            case Arm.MIXED:
-                chosen = take("synthetic", BATCH // 2) + take("real", BATCH // 2)
-            case Arm.FINE_TUNED:
-                chosen = take("synthetic" if progress < 0.5 else "real", BATCH)
-            case Arm.SYNTHETIC | Arm.RENDERED:
-                chosen = take(arm.value, BATCH)
-            case Arm.REAL:
-                chosen = take("real", BATCH)
-        crops = _random_crops(BATCH, side, data.train.size, random)
-        return torch.stack(
-            [
-                crop.turn(_piece(*each, crop.window))
-                for each, crop in zip(chosen, crops, strict=True)
-            ]
-        )
+        if arm in STRONGLY_AUGMENTED:
+            pictures = next(changed)
+            crops = _random_crops(BATCH, side, size, random)
+            pieces = [planes[:, *crop.window] for planes, crop in zip(pictures, crops, strict=True)]
+        else:
+            chosen = take(progress)
+            crops = _random_crops(BATCH, side, size, random)
+            pieces = [cut(*each, crop.window) for each, crop in zip(chosen, crops, strict=True)]
+        return torch.stack([crop.turn(piece) for piece, crop in zip(pieces, crops, strict=True)])
 
     return draw
+
+
+def _mixture(arm: Arm, progress: float) -> dict[str, int]:
+    """How many pairs of a batch come from each source, at a share of the training."""
+    match arm:
+        case Arm.REAL | Arm.AUGMENTED:
+            return {"real": BATCH}
+        case Arm.SYNTHETIC | Arm.RENDERED:
+            return {arm.value: BATCH}
+        case Arm.FINE_TUNED:
+            return {"synthetic" if progress < 0.5 else "real": BATCH}
+        case Arm.MIXED | Arm.MIXED_AUGMENTED:
+            return {"synthetic": BATCH // 2, "real": BATCH // 2}
 
 
 @dataclass(frozen=True)
@@ -128,20 +137,19 @@ def _lights(pairs: PairArrays) -> Light:
     return torch.cat(means), torch.cat(deviations)
 
 
-def _changed(pairs: PairArrays, random: torch.Generator) -> Iterator[Tensor]:
-    """Batches of pairs with strong classical augmentation of shape and light, standardised.
+def _changed(whole: Callable[[], Tensor], uses: int, random: torch.Generator) -> Iterator[Tensor]:
+    """Batches of ``whole`` pairs with strong classical augmentation of shape and light, standardised.
 
     To change pictures of 1024 px takes longer than to learn from a crop of them, so that larger
-    ones than WHOLE serve more than once: each time another crop is made of them.
+    ones than WHOLE serve ``uses`` times: each time another crop is made of them.
     """
     while True:
-        places = torch.randint(len(pairs), (BATCH,), generator=random)
-        photos, maps = to_planes(pairs.take(places.tolist())).split([3, 2], dim=1)
+        photos, maps = whole().split([3, 2], dim=1)
         photos = change_light(photos, *random_light(BATCH, random))
         affine = random_affine(BATCH, CLASSICAL, random)
         bend = random_bend(BATCH, CLASSICAL, random)
         # Moved together, photographs from 0 on: beyond the edge is 0 of all.
         moved = move(torch.cat([photos + 1, maps], dim=1), affine, 0.0, bend)
         planes = _standardised(torch.cat([moved[:, :3] - 1, moved[:, 3:]], dim=1))
-        for _ in range(max(1, pairs.size // WHOLE)):
+        for _ in range(uses):
             yield planes

@@ -8,6 +8,7 @@ export const PARTS = {
   synthetic: "Trained on generated pairs",
   "fine-tuned": "Trained on generated pairs, then on real ones",
   mixed: "Trained on both, mixed",
+  "mixed-augmented": "Trained on both, mixed and strongly augmented",
   rendered: "Trained on real maps, photographed by the model",
 };
 
