@@ -113,7 +113,7 @@ def test_an_order_is_answered_with_the_evaluation(api: TestClient, model: str, u
         "copy_overlap": 0.9,
         "only": ALL,
     }
-    assert evaluation["progress"] == {"steps": 19, "done": 0, "current": []}
+    assert evaluation["progress"] == {"steps": 22, "done": 0, "current": []}
     assert evaluation["estimate"] == {"seconds_left": None, "queue_position": 1}
     assert api.get(home).json() == evaluation
     listed = api.get(f"/models/{model}").json()["links"]["evaluations"]
@@ -351,10 +351,10 @@ def test_expiry_spares_what_an_unfinished_evaluation_needs(settings: Settings) -
         sweep(services.db, services.storage, clock=lambda: later)
         for kept in (f"/uploads/{upload}", f"/datasets/{dataset}"):
             assert api.get(kept).json()["status"] == "succeeded"
-        assert do_steps(services) == [*["step"] * 19, "report"]
+        assert do_steps(services) == [*["step"] * 22, "report"]
         sweep(services.db, services.storage, clock=lambda: later)
         evaluation = api.get(home).json()
-        assert (evaluation["status"], evaluation["progress"]["done"]) == ("expired", 19)
+        assert (evaluation["status"], evaluation["progress"]["done"]) == ("expired", 22)
         assert api.get(f"/datasets/{dataset}").json()["status"] == "expired"
         for path in ("report", "report.html", "events"):
             assert problem(api.get(f"{home}/{path}"), 410)["type"] == EXPIRED.uri
