@@ -12,6 +12,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from app.jobs.evaluations import PARTS, Part
 from app.jobs.schemas import JobError, QueueEstimate, Seed, Timestamps, whole
 from app.jobs.tables import JobStatus
 
@@ -21,16 +22,6 @@ LONGEST_NAME = 100  # characters
 FEWEST_GENERATED = 16
 PAIRS = 200  # generated ones, if the order does not say
 
-Part = Literal[
-    "measures",
-    "real",
-    "augmented",
-    "synthetic",
-    "fine-tuned",
-    "mixed",
-    "mixed-augmented",
-    "rendered",
-]
 Generated = Annotated[int, Field(ge=FEWEST_GENERATED, le=10_000), BeforeValidator(whole)]
 Seeds = Annotated[int, Field(ge=1, le=20), BeforeValidator(whole)]
 Steps = Annotated[int, Field(ge=10, le=10_000), BeforeValidator(whole)]
@@ -115,11 +106,12 @@ class EvaluationOrder(BaseModel):
         le=1,
         description="Overlap (F1) with a real map from which on a map counts as a copy.",
     )
-    only: Annotated[list[Part], Field(min_length=1, max_length=8)] | None = Field(
+    only: Annotated[list[Part], Field(min_length=1, max_length=len(PARTS))] | None = Field(
         default=None,
         description="Parts of the evaluation, all if not given: `measures` looks at the pictures; the "
         "others train on real pairs, on real ones with strong augmentation, on generated ones, on "
-        "generated and then real ones, on both mixed, and on real maps photographed by the model.",
+        "generated and then real ones, on both mixed, on both mixed with strong augmentation, and on "
+        "real maps photographed by the model.",
     )
 
 

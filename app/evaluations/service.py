@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -19,11 +19,10 @@ from app.evaluations.schemas import (
     FEWEST_GENERATED,
     PAIRS,
     EvaluationOrder,
-    Part,
     RealPair,
 )
 from app.evaluations.split import FEWEST, split_pairs
-from app.jobs.evaluations import create_evaluation, report_result, step_names
+from app.jobs.evaluations import PARTS, create_evaluation, report_result, step_names
 from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import Job, JobKind, JobStatus, Role
 from app.jobs.terms import Idempotency
@@ -34,7 +33,6 @@ from app.uploads.service import find_pairs, keep_pairs, read_report
 DRAWN_SEEDS = 2**32  # short enough to be typed again
 # A worker holds all generated pairs in memory, 5 bytes a pixel, and as many rendered ones.
 MOST_PIXELS = 10_000 * 256**2
-PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ and that of the report has
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, get_args
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -30,8 +30,8 @@ from app.jobs.usage import record_usage
 from app.storage import job_prefix
 
 # The steps of models/evaluation/steps.py, which this room cannot import; a test compares them.
-MEASURES = "measures"
-ARMS = (
+Part = Literal[
+    "measures",
     "real",
     "augmented",
     "synthetic",
@@ -39,8 +39,9 @@ ARMS = (
     "mixed",
     "mixed-augmented",
     "rendered",
-)
-PARTS = (MEASURES, *ARMS)
+]
+PARTS: tuple[Part, ...] = get_args(Part)
+MEASURES, ARMS = PARTS[0], PARTS[1:]
 
 HUNDREDTHS = 100  # what the progress of a step is counted in
 

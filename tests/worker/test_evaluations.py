@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.client.steps import Part
 from app.database import Database
-from app.evaluations.schemas import EvaluationOrder, Part, Summary
+from app.evaluations.schemas import EvaluationOrder, Summary
 from app.evaluations.split import FEWEST
 from app.jobs import evaluations
 from app.jobs.evaluations import create_evaluation, report_result, step_names, step_results
