@@ -31,8 +31,9 @@ from app.registry.stored import keep_shipped
 from app.uploads.service import find_pairs, keep_pairs, read_report
 
 DRAWN_SEEDS = 2**32  # short enough to be typed again
-# A worker holds all generated pairs in memory, 5 bytes a pixel, and as many rendered ones.
-MOST_PIXELS = 10_000 * 256**2
+# A worker holds all generated pairs in memory, 5 bytes a pixel, and as many rendered ones: 3 GiB, which
+# with all else fit into the 6 that worker-train may take in k8s/.
+MOST_PIXELS = 5_000 * 256**2
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,15 @@ def test_what_is_wrong_with_an_order_is_named(api: TestClient, model: str, uploa
     assert api.get("/evaluations").json()["data"] == []
 
 
+@embedded
+def test_more_pairs_than_a_worker_holds_are_refused(api: TestClient, upload: str) -> None:
+    import_model(api, name="wide", resolutions=[1024])
+    sent = {"model": "wide", "upload": upload, "pairs": 313}
+    document = problem(api.post("/evaluations", json=sent), 422)
+    assert document["detail"] == "pairs: 312 pairs of 1024 px are taken at most."
+    assert order(api, upload, model="wide", pairs=312)
+
+
 SPLITS: list[tuple[dict[str, Any], list[int], list[int]]] = [
     ({"hold_out": 4}, [0, 1, 2, 3], [5, 6, 7, 8]),
     ({"train": 5}, [0, 1, 2, 3, 4], [5, 6, 7, 8]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -57,8 +57,9 @@ def batches_of(arm: Arm, data: EvaluationData, side: int, random: torch.Generato
         means, deviations = lights(source)
         return _piece(sources[source], i, (means[i], deviations[i]), window)
 
-    def whole() -> Tensor:
-        return torch.cat([to_planes(sources[source].span(i, i + 1)) for source, i in take(0.0)])
+    def whole() -> Iterator[Tensor]:
+        chosen = take(0.0)
+        return (to_planes(sources[source].span(i, i + 1)) for source, i in chosen)
 
     size = data.train.size
     side = min(side, size)
@@ -137,19 +138,33 @@ def _lights(pairs: PairArrays) -> Light:
     return torch.cat(means), torch.cat(deviations)
 
 
-def _changed(whole: Callable[[], Tensor], uses: int, random: torch.Generator) -> Iterator[Tensor]:
-    """Batches of ``whole`` pairs with strong classical augmentation of shape and light, standardised.
+def _changed(
+    whole: Callable[[], Iterable[Tensor]], uses: int, random: torch.Generator
+) -> Iterator[list[Tensor]]:
+    """Batches of ``whole`` pairs [1, 5, S, S] with strong classical augmentation of shape and light, each
+    standardised, [5, S, S].
 
     To change pictures of 1024 px takes longer than to learn from a crop of them, so that larger
     ones than WHOLE serve ``uses`` times: each time another crop is made of them.
     """
     while True:
-        photos, maps = whole().split([3, 2], dim=1)
-        photos = change_light(photos, *random_light(BATCH, random))
-        affine = random_affine(BATCH, CLASSICAL, random)
-        bend = random_bend(BATCH, CLASSICAL, random)
-        # Moved together, photographs from 0 on: beyond the edge is 0 of all.
-        moved = move(torch.cat([photos + 1, maps], dim=1), affine, 0.0, bend)
-        planes = _standardised(torch.cat([moved[:, :3] - 1, moved[:, 3:]], dim=1))
+        pairs = whole()
+        changes = zip(
+            *(each.split(1) for each in random_light(BATCH, random)),
+            random_affine(BATCH, CLASSICAL, random).split(1),
+            random_bend(BATCH, CLASSICAL, random).split(1),
+            strict=True,
+        )
+        # One by one: what is computed on the way, of eight pairs of 1024 px together, is a gigabyte.
+        changed = [_change(planes, *by) for planes, by in zip(pairs, changes, strict=True)]
         for _ in range(uses):
-            yield planes
+            yield changed
+
+
+def _change(planes: Tensor, gamma: Tensor, gain: Tensor, affine: Tensor, bend: Tensor) -> Tensor:
+    """A pair [1, 5, S, S] with other light and shape, standardised, [5, S, S]."""
+    photo, maps = planes.split([3, 2], dim=1)
+    photo = change_light(photo, gamma, gain)
+    # Moved together, photographs from 0 on: beyond the edge is 0 of all.
+    moved = move(torch.cat([photo + 1, maps], dim=1), affine, 0.0, bend)
+    return _standardised(torch.cat([moved[:, :3] - 1, moved[:, 3:]], dim=1))[0]
