@@ -1,13 +1,15 @@
-"""The segmenter: a small U-Net (Ronneberger et al. 2015, arXiv 1505.04597), and how one is taught.
+"""Segmenters: a small U-Net (Ronneberger et al. 2015, arXiv 1505.04597), and how one is taught.
 
 Evaluations train it on generated pairs. Packages hold one of real pairs, the tracer, which says what the
 label of a drawn photograph is: a translator does not show every vessel of its map, nor each as wide as it
 is there. As in DatasetGAN (arXiv 2104.06490), who labels has learned from the few labelled pictures there are.
+A network of another shape, :class:`ScaleAttention`, tells in evaluations what pairs teach one that labels none.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,8 @@ AVERAGE_STEPS = 30.0  # half-life of the averaged weights
 SIDE = 256  # pixels: up to here each is looked at by itself
 CROP = SIDE // 2  # a segmenter of pictures of SIDE learns from parts of this side
 PATCHES_AT_ONCE = 4 * SIDE**2  # of photographs: their feature maps take 1.5 kB a patch
+DILATIONS = (1, 1, 2, 4, 8, 16)  # of the convolutions of ScaleAttention, which has one level:
+DILATED_CHANNELS = (24,)
 
 Light = tuple[Tensor, Tensor]  # mean and deviation of each channel, [B, 3, 1, 1] each
 
@@ -57,18 +61,45 @@ class SegmenterConfig:
 def _block(inputs: int, outputs: int) -> nn.Sequential:
     """Two convolutions. Normalised by group, not by batch: a segmenter that has learned from generated
     photographs is asked about real ones, whose statistics are others."""
-    layers: list[nn.Module] = []
-    for count in (inputs, outputs):
-        layers += [nn.Conv2d(count, outputs, 3, padding=1, bias=False)]
-        layers += [nn.GroupNorm(GROUPS, outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+    return nn.Sequential(*_normalised(inputs, outputs), *_normalised(outputs, outputs))
 
 
-class Segmenter(nn.Module):
+def _normalised(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
+    """A convolution of 3 x 3, its output normalised, what is below 0 left out."""
+    conv = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
+    return nn.Sequential(conv, nn.GroupNorm(GROUPS, outputs), nn.ReLU(inplace=True))
+
+
+class VesselNetwork(nn.Module, ABC):
     """Photographs [B, 3, H, W] to vessel logits [B, 1, H, W]; H and W multiples of 8 patches.
 
     Patches become places and places patches by sub-pixel convolution (Shi et al. 2016, arXiv 1609.05158).
     """
+
+    config: SegmenterConfig
+    last: nn.Conv2d  # what features() gives last to the pixels of each patch
+
+    @abstractmethod
+    def features(self, photos: Tensor) -> list[Tensor]:
+        """What is made of photographs on the way, [B, C, H / n, W / n] each, n of the last being the patch."""
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Logits of each pixel being vessel."""
+        return self.to_pixels(self.features(photos)[-1])
+
+    def to_pixels(self, features: Tensor) -> Tensor:
+        """Logits of what :meth:`features` gives last."""
+        return F.pixel_shuffle(self.last(features), self.config.patch)
+
+
+def _last(inputs: int, patch: int) -> nn.Conv2d:
+    # Patches look at their neighbours once more: their pixels are not to break at the edges.
+    size = 1 if patch == 1 else 3
+    return nn.Conv2d(inputs, patch**2, size, padding=size // 2)
+
+
+class Segmenter(VesselNetwork):
+    """The U-Net. Its features are those of the way up."""
 
     def __init__(self, config: SegmenterConfig):
         super().__init__()
@@ -78,16 +109,9 @@ class Segmenter(nn.Module):
         pairs = list(zip(config.channels, rest, strict=False))
         self.down = nn.ModuleList(_block(a, b) for a, b in pairs)
         self.up = nn.ModuleList(_block(a + b, a) for a, b in reversed(pairs))
-        # Patches look at their neighbours once more: their pixels are not to break at the edges.
-        size = 1 if config.patch == 1 else 3
-        self.last = nn.Conv2d(first, config.patch**2, size, padding=size // 2)
-
-    def forward(self, photos: Tensor) -> Tensor:
-        """Logits of each pixel being vessel."""
-        return self.to_pixels(self.features(photos)[-1])
+        self.last = _last(first, config.patch)
 
     def features(self, photos: Tensor) -> list[Tensor]:
-        """What the way up makes of photographs, [B, C, H / n, W / n] each, n of the last being the patch."""
         levels = [self.first(F.pixel_unshuffle(photos, self.config.patch))]
         for block in self.down:
             levels.append(block(F.max_pool2d(levels[-1], 2)))
@@ -98,9 +122,39 @@ class Segmenter(nn.Module):
             found.append(x)
         return found
 
-    def to_pixels(self, features: Tensor) -> Tensor:
-        """Logits of what :meth:`features` gives last."""
-        return F.pixel_shuffle(self.last(features), self.config.patch)
+
+class ScaleAttention(VesselNetwork):
+    """The same dilated convolutions (Yu & Koltun 2016, arXiv 1511.07122) look at a photograph and at its
+    half, and what they find is weighted place by place (attention to scale: Chen et al. 2016, arXiv
+    1511.03339), in the spirit of the multi-scale attention that the seed paper's segmenter has.
+
+    Nothing is pooled, so that ``config`` has one level, and its features are what is left after weighing.
+    """
+
+    def __init__(self, config: SegmenterConfig):
+        super().__init__()
+        self.config = config
+        (width,) = config.channels
+        self.first = _normalised(3 * config.patch**2, width)
+        self.trunk = nn.ModuleList(_normalised(width, width, dilation) for dilation in DILATIONS)
+        # Of all dilations together: the last alone learns in hundreds of steps what this does in tens.
+        self.join = _normalised(width * (1 + len(DILATIONS)), width)
+        self.weigh = nn.Conv2d(2 * width, 2, 3, padding=1)
+        self.last = _last(width, config.patch)
+
+    def features(self, photos: Tensor) -> list[Tensor]:
+        fine = self._look(F.pixel_unshuffle(photos, self.config.patch))
+        coarse = self._look(F.pixel_unshuffle(F.avg_pool2d(photos, 2), self.config.patch))
+        coarse = F.interpolate(coarse, scale_factor=2.0, mode="bilinear")
+        weights = self.weigh(torch.cat([fine, coarse], dim=1)).softmax(dim=1)
+        return [fine * weights[:, :1] + coarse * weights[:, 1:]]
+
+    def _look(self, places: Tensor) -> Tensor:
+        found = [self.first(places)]
+        for layer in self.trunk:
+            found.append(layer(found[-1]))
+        joined: Tensor = self.join(torch.cat(found, dim=1))
+        return joined
 
 
 def light_of(photos: Tensor, fields: Tensor) -> Light:
@@ -122,7 +176,7 @@ def standardise(photos: Tensor, fields: Tensor, light: Light | None = None) -> T
 
 
 def probabilities(
-    segmenter: Segmenter, photos: NDArray[np.uint8], fields: NDArray[np.bool_]
+    segmenter: VesselNetwork, photos: NDArray[np.uint8], fields: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """The probability of vessel of each pixel, [N, S, S], of RGB photographs [N, S, S, 3] and their fields
     of view [N, S, S].

@@ -23,6 +23,7 @@ Part = Literal[
     "mixed-augmented",
     "rendered",
 ]
+Network = Literal["u-net", "attention"]
 OnBytes = Callable[[int, int], None]
 """Told how many bytes of a file have gone or come, and of how many."""
 
@@ -67,6 +68,7 @@ class EvaluationOptions(TypedDict, total=False):
     steps: int
     seed: int
     copy_overlap: float
+    network: Network
     only: Sequence[Part]
 
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import click
 
 from app.client import Evaluation
-from app.client.steps import Part
+from app.client.steps import Network, Part
 from app.commands.following import end, follow
 from app.commands.numbers import Which
 from app.commands.report import outcome
@@ -34,6 +34,9 @@ from app.commands.upload import pairs_of
 @click.option("--steps", type=int, help="Training steps of each; 400 if not given.")
 @click.option("--seed", type=int, help="Drawn if not given.")
 @click.option("--copy-overlap", type=float, help="From which on a map is a copy; 0.9.")
+@click.option(
+    "--network", type=click.Choice(get_args(Network)), help="That is trained; u-net if not given."
+)
 @click.option(
     "--only",
     multiple=True,

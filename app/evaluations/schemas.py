@@ -12,7 +12,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from app.jobs.evaluations import PARTS, Part
+from app.jobs.evaluations import PARTS, Network, Part
 from app.jobs.schemas import JobError, QueueEstimate, Seed, Timestamps, whole
 from app.jobs.tables import JobStatus
 
@@ -106,6 +106,12 @@ class EvaluationOrder(BaseModel):
         le=1,
         description="Overlap (F1) with a real map from which on a map counts as a copy.",
     )
+    network: Network = Field(
+        default="u-net",
+        description="Segmentation network that is trained: a small U-Net, or one without pooling that weighs "
+        "two scales by attention. Labels of models that trace are found by a U-Net, so the latter says "
+        "what pairs teach a network of another shape. It takes twice as long.",
+    )
     only: Annotated[list[Part], Field(min_length=1, max_length=len(PARTS))] | None = Field(
         default=None,
         description="Parts of the evaluation, all if not given: `measures` looks at the pictures; the "
@@ -136,6 +142,7 @@ class EvaluationRequest(BaseModel):
     steps: int
     seed: Seed
     copy_overlap: float
+    network: Network = "u-net"  # of evaluations that are older than the field
     only: list[Part]
 
 

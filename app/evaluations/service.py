@@ -189,6 +189,7 @@ def _resolve(
         "steps": order.steps,
         "seed": secrets.randbelow(DRAWN_SEEDS) if order.seed is None else order.seed,
         "copy_overlap": order.copy_overlap,
+        "network": order.network,
         "only": [part for part in parts if order.only is None or part in order.only],
     }
 

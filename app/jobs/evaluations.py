@@ -40,6 +40,7 @@ Part = Literal[
     "mixed-augmented",
     "rendered",
 ]
+Network = Literal["u-net", "attention"]  # likewise
 PARTS: tuple[Part, ...] = get_args(Part)
 MEASURES, ARMS = PARTS[0], PARTS[1:]
 
@@ -65,7 +66,7 @@ def create_evaluation(
     """Store an evaluation with its steps and its report; returns the job's id.
 
     ``request`` is complete: model, dataset, upload, resolution, pairs, seeds, steps, seed,
-    copy_overlap, only, train and hold_out. ``package_digest`` is that of its model, "" where that is
+    copy_overlap, network, only, train and hold_out. ``package_digest`` is that of its model, "" where that is
     not at hand. ``pairs`` are those of the upload. ``check`` may refuse the evaluation by raising; it
     runs in the transaction that would store it.
 

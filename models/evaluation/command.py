@@ -20,7 +20,7 @@ from models.evaluation.gather import describe, gather
 from models.evaluation.pair_arrays import EvaluationData
 from models.evaluation.results import StepResult
 from models.evaluation.run_folder import PAGE, REPORT, RunFolder
-from models.evaluation.settings import EvaluationSettings
+from models.evaluation.settings import EvaluationSettings, Network
 from models.evaluation.steps import PARTS, part_of, run_step, steps
 from models.evaluation.table import markdown
 from models.package import load_package
@@ -72,6 +72,13 @@ def parser() -> argparse.ArgumentParser:
         default=default.copy_overlap,
         help=f"F1 with a training map from which on a map is a copy ({default.copy_overlap})",
     )
+    add(
+        "--network",
+        type=Network,
+        choices=list(Network),
+        default=default.network,
+        help=f"that is trained: {' or '.join(Network)} ({default.network})",
+    )
     add("--device", default="auto", help="where pairs are drawn: auto, cpu, cuda ... (auto)")
     add("--threads", type=int, help="CPU threads (all)")
     add(
@@ -103,7 +110,12 @@ def evaluate(options: argparse.Namespace) -> None:
         ValueError: on bad input. Stopped after SIGINT or SIGTERM.
     """
     settings = EvaluationSettings(
-        options.pairs_count, options.seeds, options.steps, options.seed, options.copy_overlap
+        options.pairs_count,
+        options.seeds,
+        options.steps,
+        options.seed,
+        options.copy_overlap,
+        options.network,
     )
     keep_freed_memory()
     if options.threads:

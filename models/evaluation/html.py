@@ -77,8 +77,9 @@ def _useful(useful: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         for arm in arms
         if (name := f"{arm}-0.png") in pictures
     )
+    explained = words.USEFUL.format(network=words.NETWORKS[useful["network"]["class"]])
     return (
-        f"<h2>Useful: do segmenters learn from it?</h2><p>{words.USEFUL}</p>"
+        f"<h2>Useful: do segmenters learn from it?</h2><p>{explained}</p>"
         f"<div class='card'><h3>F1 of each seed</h3>{plot}</div>{table(head, rows)}"
         f"{_found_again(useful)}{grid(sheets)}"
     )

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class RunFolder:
         self.folder = folder
         (folder / "steps").mkdir(parents=True, exist_ok=True)
         path = folder / ASKED
-        if path.exists() and (before := json.loads(path.read_text())) != asked:
+        if path.exists() and (before := _asked_before(path)) != asked:
             other = [name for name in asked if before.get(name) != asked[name]]
             raise ValueError(
                 f"{folder}: a run with another {' and '.join(other)} was begun here; name another folder"
@@ -116,6 +116,13 @@ class RunFolder:
 
     def _of(self, step: str) -> Path:
         return self.folder / "steps" / step.replace(":", "-")
+
+
+def _asked_before(path: Path) -> dict[str, Any]:
+    before = json.loads(path.read_text())
+    # What an older version did not know, it did as it is done now by default.
+    before["settings"] = asdict(EvaluationSettings()) | before["settings"]
+    return before
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -20,11 +20,18 @@ class Arm(StrEnum):
     )
 
 
+class Network(StrEnum):
+    """What the segmenter is; see :mod:`models.segmenter`."""
+
+    U_NET = "u-net"
+    ATTENTION = "attention"  # of another shape than the tracer that may have labelled the pairs
+
+
 @dataclass(frozen=True)
 class EvaluationSettings:
     """pairs: generated pairs that are measured and trained on. seeds: fits of each arm. steps: training
     steps of each fit. seed: of everything that is drawn. copy_overlap: F1 with a training map from
-    which on a map counts as a copy.
+    which on a map counts as a copy. network: that is trained.
 
     Raises:
         ValueError: naming the field that is out of bounds.
@@ -35,6 +42,7 @@ class EvaluationSettings:
     steps: int = 400
     seed: int = 0
     copy_overlap: float = 0.9
+    network: Network = Network.U_NET
 
     def __post_init__(self) -> None:
         bounds = {

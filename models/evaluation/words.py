@@ -47,6 +47,8 @@ ARMS = {
     "rendered": "control: real labels photographed by stage two",
 }
 
+NETWORKS = {"Segmenter": "a U-Net", "ScaleAttention": "attention between two scales"}
+
 FOUND_AGAIN = {
     "synthetic": "generated pairs",
     "rendered": "real labels photographed by stage two",
@@ -59,11 +61,11 @@ photographs. Where they find far less of the label than in real ones, the photog
 they find far more, generated photographs are too easy."""
 
 USEFUL = """\
-The same segmentation network was trained from scratch on each of these, with as many steps, and tested on
-real pairs that were held out. F1 weighs vessels found against false alarms; AUC does so for all thresholds;
-clDice asks whether centre lines are found and hang together. The threshold was chosen on training pairs.
-Figures are of the pixels in the field of view, mean and deviation over seeds; a difference smaller than
-that deviation may be chance."""
+The same segmentation network ({network}) was trained from scratch on each of these, with as many steps, and
+tested on real pairs that were held out. F1 weighs vessels found against false alarms; AUC does so for all
+thresholds; clDice asks whether centre lines are found and hang together. The threshold was chosen on
+training pairs. Figures are of the pixels in the field of view, mean and deviation over seeds; a difference
+smaller than that deviation may be chance."""
 
 REAL = """\
 Bars are generated pairs, the line real ones. The distance between them (Wasserstein-1, in deviations of the

@@ -111,6 +111,7 @@ def test_an_order_is_answered_with_the_evaluation(api: TestClient, model: str, u
         "steps": 20,
         "seed": 5,
         "copy_overlap": 0.9,
+        "network": "u-net",
         "only": ALL,
     }
     assert evaluation["progress"] == {"steps": 22, "done": 0, "current": []}
@@ -131,6 +132,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"seeds": 0}, "/seeds", "greater than or equal to 1"),
     ({"steps": 10_001}, "/steps", "less than or equal to 10000"),
     ({"copy_overlap": 0.4}, "/copy_overlap", "greater than or equal to 0.5"),
+    ({"network": "resnet"}, "/network", "'u-net' or 'attention'"),
     ({"only": []}, "/only", "at least 1 item"),
     ({"only": ["looks"]}, "/only/0", "'measures', 'real'"),
     ({"count": 1}, "/count", "There is no such field."),

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import zipfile
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from models.evaluation.blind import blind_sheets
 from models.evaluation.gather import split
 from models.evaluation.pair_arrays import EvaluationData
 from models.evaluation.run_folder import RunFolder
+from models.evaluation.settings import EvaluationSettings, Network
 from tests.models.made_pairs import made_pairs, save_pairs
+
+ASKED = {"settings": asdict(EvaluationSettings())}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def test_an_order_is_evaluated_stopped_and_gone_on_with(
 
 def test_pairs_are_kept_as_they_were(tmp_path):
     sets = [made_pairs(range(i, i + 2), 32) for i in range(3)]
-    run = RunFolder(tmp_path, {})
+    run = RunFolder(tmp_path, ASKED)
     run.keep_pairs(EvaluationData(*sets, None))
     kept = run.pairs()
     assert kept.rendered is None and kept.test.names == sets[1].names
@@ -92,13 +96,21 @@ def test_pairs_are_kept_as_they_were(tmp_path):
 
 
 def test_a_step_is_taken_by_one_process_at_a_time(tmp_path):
-    ours, theirs = RunFolder(tmp_path, {}), RunFolder(tmp_path, {})
+    ours, theirs = RunFolder(tmp_path, ASKED), RunFolder(tmp_path, ASKED)
     with ours.taken("fit:real:0") as first, theirs.taken("fit:real:0") as second:
         assert first and not second
         with theirs.taken("fit:real:1") as other:
             assert other
     with theirs.taken("fit:real:0") as second:
         assert second
+
+
+def test_a_run_that_an_older_version_began_goes_on(tmp_path):
+    settings = {name: value for name, value in ASKED["settings"].items() if name != "network"}
+    (tmp_path / "asked.json").write_text(json.dumps({"settings": settings}))
+    RunFolder(tmp_path, ASKED)
+    with pytest.raises(ValueError, match="another settings"):
+        RunFolder(tmp_path, {"settings": ASKED["settings"] | {"network": Network.ATTENTION}})
 
 
 @pytest.mark.parametrize(

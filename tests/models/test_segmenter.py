@@ -6,6 +6,7 @@ import torch
 
 from models.evaluation.useful.scores import f1_score
 from models.segmenter import (
+    ScaleAttention,
     Segmenter,
     SegmenterConfig,
     probabilities,
@@ -27,9 +28,10 @@ def test_a_patch_is_at_least_a_pixel():
 
 
 @pytest.mark.parametrize("patch", [1, 2])
-def test_probabilities_are_those_of_the_network_whatever_the_threads(patch):
+@pytest.mark.parametrize(("kind", "channels"), [(Segmenter, (16, 32)), (ScaleAttention, (16,))])
+def test_probabilities_are_those_of_the_network_whatever_the_threads(kind, channels, patch):
     torch.manual_seed(0)
-    network = Segmenter(SegmenterConfig(patch=patch)).eval()
+    network = kind(SegmenterConfig(channels, patch)).eval()
     random = np.random.default_rng(0)
     photos = random.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
     fields = np.ones((5, 64, 64), dtype=bool)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
-from models.evaluation.settings import Arm, EvaluationSettings
+from models.evaluation.settings import Arm, EvaluationSettings, Network
 from models.evaluation.useful.batches import BATCH, batches_of, to_planes
 from models.evaluation.useful.fit import fit_arm
 from models.evaluation.useful.scores import (
@@ -89,11 +89,17 @@ def test_crops_of_large_pictures_are_lit_as_the_whole_picture_is() -> None:
         assert torch.isin(crops[:, channel], whole[:, channel]).all()
 
 
-def test_a_fit_finds_lines_and_can_be_repeated(data: EvaluationData) -> None:
-    settings = EvaluationSettings(steps=16)
+@pytest.mark.parametrize(
+    ("network", "name"), [(Network.U_NET, "Segmenter"), (Network.ATTENTION, "ScaleAttention")]
+)
+def test_a_fit_finds_lines_and_can_be_repeated(
+    data: EvaluationData, network: Network, name: str
+) -> None:
+    settings = EvaluationSettings(steps=16, network=network)
     told: list[float] = []
     result = fit_arm(Arm.SYNTHETIC, 1, data, settings, told.append)
     assert result.values["in_field"]["auc"] > 0.9
+    assert result.values["network"]["class"] == name
     assert {row["name"] for row in result.values["per_image"]} == {"0", "1", "2"}
     assert told == sorted(told) and len(told) == settings.steps
     again = fit_arm(Arm.SYNTHETIC, 1, data, settings, lambda share: None)

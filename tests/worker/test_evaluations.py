@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from app.client.steps import Network as AskedNetwork
 from app.client.steps import Part
 from app.database import Database
 from app.evaluations.schemas import EvaluationOrder, Summary
@@ -20,12 +21,13 @@ from app.jobs.tables import Item, ItemState, Job, Role
 from app.settings import Settings
 from app.storage import Storage
 from models.evaluation import gather
-from models.evaluation.settings import Arm, EvaluationSettings
+from models.evaluation.settings import Arm, EvaluationSettings, Network
 from models.evaluation.steps import MEASURES, steps
 from models.package import ModelPackage
 from tests.worker.checked import Check, embedded
 from tests.worker.runs import row, train
 from tests.zips import pack, pairs
+from worker.evaluation.evaluator import settings_of
 from worker.item import Worker
 
 
@@ -78,7 +80,7 @@ def found(db: Database, storage: Storage, evaluation_id: str) -> dict[str, Any]:
 def test_steps_shared_by_two_workers_end_in_a_report(
     settings: Settings, db: Database, storage: Storage, evaluate: Callable[..., str]
 ) -> None:
-    evaluation_id = evaluate(only=["measures", "real", "synthetic"])
+    evaluation_id = evaluate(only=["measures", "real", "synthetic"], network="attention")
     workers = [Worker(settings, db, storage) for _ in range(2)]
     assert not workers[0].work()  # it is for the workers that train
     for number in range(4):
@@ -93,6 +95,7 @@ def test_steps_shared_by_two_workers_end_in_a_report(
     assert report["facts"]["pairs"]["train"] == [f"images/{number}.png" for number in range(4)]
     assert report["facts"]["pairs"]["rendered"] == 16
     assert report["useful"]["arms"].keys() == {"real", "synthetic"}
+    assert report["useful"]["network"]["class"] == "ScaleAttention"
     assert report["real"]["counts"]["synthetic"] == 16
     summary = Summary(**written["summary"])
     assert summary.f1.keys() == {"real", "synthetic"}
@@ -181,13 +184,20 @@ def test_a_model_of_another_size_fails_once_and_says_why(
     )
 
 
+def test_an_evaluation_of_an_older_version_trains_the_network_that_it_knew() -> None:
+    request = {"pairs": 16, "seeds": 1, "steps": 10, "seed": 3, "copy_overlap": 0.9}
+    assert settings_of(request).network is Network.U_NET
+    assert settings_of(request | {"network": "attention"}).network is Network.ATTENTION
+
+
 def test_the_api_knows_the_steps_and_settings_of_the_networks() -> None:
     assert (MEASURES, tuple(Arm)) == (evaluations.MEASURES, evaluations.ARMS)
     assert Part.__args__ == evaluations.PARTS
+    assert get_args(AskedNetwork) == get_args(evaluations.Network) == tuple(Network)
     assert FEWEST == gather.LEAST
     default = EvaluationSettings()
     fields = EvaluationOrder.model_fields
-    for name in ("seeds", "steps", "copy_overlap"):
+    for name in ("seeds", "steps", "copy_overlap", "network"):
         assert fields[name].default == getattr(default, name)
     for rendered, parts in ((True, evaluations.PARTS), (False, evaluations.PARTS[:-1])):
         assert tuple(step_names({"only": parts, "seeds": 3})) == steps(default, rendered)

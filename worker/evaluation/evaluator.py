@@ -14,7 +14,7 @@ from app.storage import Storage
 from models.evaluation.html import to_html
 from models.evaluation.report import build_report
 from models.evaluation.results import StepResult
-from models.evaluation.settings import EvaluationSettings
+from models.evaluation.settings import EvaluationSettings, Network
 from models.evaluation.steps import run_step
 from worker.devices import choose_device
 from worker.evaluation.data import EvaluationCache
@@ -123,4 +123,5 @@ class Evaluator:
 def settings_of(request: dict[str, Any]) -> EvaluationSettings:
     """The evaluation's settings, as the networks' room has them."""
     names = ("pairs", "seeds", "steps", "seed", "copy_overlap")
-    return EvaluationSettings(**{name: request[name] for name in names})
+    network = Network(request.get("network", Network.U_NET))  # older orders have none
+    return EvaluationSettings(**{name: request[name] for name in names}, network=network)

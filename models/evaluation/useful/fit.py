@@ -6,7 +6,7 @@ import copy
 import io
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,16 @@ from PIL import Image
 from models.devices import Device
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
 from models.evaluation.results import StepResult
-from models.evaluation.settings import Arm, EvaluationSettings
+from models.evaluation.settings import Arm, EvaluationSettings, Network
 from models.evaluation.useful.batches import batches_of
 from models.evaluation.useful.scores import best_threshold, f1_score, pooled_scores
 from models.segmenter import (
     AVERAGE_STEPS,
+    DILATED_CHANNELS,
+    ScaleAttention,
     Segmenter,
     SegmenterConfig,
+    VesselNetwork,
     learning_rate,
     probabilities,
     segmentation_loss,
@@ -47,8 +50,7 @@ def fit_arm(
     """Train ``settings.steps`` steps and score what comes out; the same seed gives the same scores on
     one kind of machine. ``report`` is told the share that is done, and may raise to stop it."""
     started = time.perf_counter()
-    config = SegmenterConfig.for_side(data.train.size)
-    segmenter = train_segmenter(arm, seed, data, settings, config, report)
+    segmenter = train_segmenter(arm, seed, data, settings, report)
     known = _training_pairs(arm, data)
     threshold = best_threshold(
         probabilities_of(segmenter, known)[known.fields], known.labels[known.fields]
@@ -69,7 +71,7 @@ def fit_arm(
         "in_field": pooled_scores(shares, truth, fields, threshold),
         "whole_image": pooled_scores(shares, truth, np.ones_like(fields), threshold),
         "per_image": per_image,
-        "network": {"class": "Segmenter", "config": asdict(config)},
+        "network": {"class": type(segmenter).__name__, "config": asdict(segmenter.config)},
     }
     if arm is Arm.REAL:
         values["found_again"] = _found_again(segmenter, data, threshold)
@@ -82,17 +84,16 @@ def train_segmenter(
     seed: int,
     data: EvaluationData,
     settings: EvaluationSettings,
-    config: SegmenterConfig,
     report: Callable[[float], None],
-) -> Segmenter:
+) -> VesselNetwork:
     """The averaged segmenter after all steps, ready to be asked."""
     random = torch.Generator().manual_seed(settings.seed * 1_000_003 + seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed * 1_000_003 + seed)
-        segmenter = Device("cpu").place(Segmenter(config))
+        segmenter = Device("cpu").place(_untaught(settings.network, data.train.size))
     average = copy.deepcopy(segmenter).requires_grad_(False)
     optimiser = torch.optim.Adam(segmenter.parameters())
-    draw = batches_of(arm, data, config.crop, random)
+    draw = batches_of(arm, data, segmenter.config.crop, random)
     for step in range(settings.steps):
         progress = step / settings.steps
         optimiser.param_groups[0]["lr"] = learning_rate(progress)
@@ -106,7 +107,16 @@ def train_segmenter(
     return average.eval()
 
 
-def probabilities_of(segmenter: Segmenter, pairs: PairArrays) -> NDArray[np.float32]:
+def _untaught(network: Network, side: int) -> VesselNetwork:
+    config = SegmenterConfig.for_side(side)
+    match network:
+        case Network.U_NET:
+            return Segmenter(config)
+        case Network.ATTENTION:
+            return ScaleAttention(replace(config, channels=DILATED_CHANNELS))
+
+
+def probabilities_of(segmenter: VesselNetwork, pairs: PairArrays) -> NDArray[np.float32]:
     """The probability of vessel of each pixel, [N, S, S]."""
     return probabilities(segmenter, pairs.photos, pairs.fields)
 
@@ -123,7 +133,7 @@ def _training_pairs(arm: Arm, data: EvaluationData) -> PairArrays:
 
 
 def _found_again(
-    segmenter: Segmenter, data: EvaluationData, threshold: float
+    segmenter: VesselNetwork, data: EvaluationData, threshold: float
 ) -> dict[str, dict[str, float]]:
     """What a segmenter that has learned from real pairs finds of the labels in generated photographs:
     whether these show their labels as real photographs show theirs."""

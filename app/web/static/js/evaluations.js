@@ -12,6 +12,8 @@ export const PARTS = {
   rendered: "Trained on real maps, photographed by the model",
 };
 
+export const NETWORKS = { "u-net": "U-Net", attention: "Attention between two scales" };
+
 /** `fit:real:0` is the first network that is trained on real pairs. */
 export function stepText(step) {
   const [kind, part, seed] = step.split(":");

@@ -1,7 +1,7 @@
 /** The form that orders an evaluation. */
 import { get } from "../api.js";
 import { h } from "../dom.js";
-import { PARTS } from "../evaluations.js";
+import { NETWORKS, PARTS } from "../evaluations.js";
 import { field, given, group, numberInput, numberOf, select, textOf } from "../field.js";
 import { count } from "../format.js";
 import { empty, head } from "../states.js";
@@ -36,6 +36,7 @@ function form(pairs, models, datasets, query) {
   const steps = numberInput({ name: "steps", min: "10", max: "10000", step: "1", placeholder: "400" });
   const seed = numberInput({ name: "seed", min: "0", step: "1", placeholder: "drawn" });
   const overlap = numberInput({ name: "copy_overlap", min: "0.5", max: "1", placeholder: "0.9" });
+  const network = select(Object.entries(NETWORKS), { name: "network" });
   const only = Object.keys(PARTS).map((part) => h("input", { type: "checkbox", name: "only", value: part, checked: true }));
   const wrong = h("div", {});
   const button = h("button", { class: "button primary" }, "Start evaluation");
@@ -52,6 +53,7 @@ function form(pairs, models, datasets, query) {
       steps: numberOf(steps),
       seed: numberOf(seed),
       copy_overlap: numberOf(overlap),
+      network: network.value,
       only: parts.length === only.length ? undefined : parts,
     });
   };
@@ -68,6 +70,7 @@ function form(pairs, models, datasets, query) {
       field("Seed", seed, { pointer: "#/seed", help: "Drawn and recorded if you leave it out." }),
       group("What is done", h("div", { class: "choices" }, only.map((box) => h("label", {}, box, PARTS[box.value]))), { pointer: "#/only", whole: true, help: "The first takes minutes, each of the others trains networks." })),
     h("details", { class: "more" }, h("summary", {}, "More options"), h("div", { class: "fields" },
+      field("Segmentation network", network, { pointer: "#/network", help: "Labels of drawn pairs are found by a U-Net; the other says what they teach a network of another shape." }),
       field("A map is a copy from an overlap of", overlap, { pointer: "#/copy_overlap", help: "F1 with a real map, turned, mirrored and shifted as it fits best." }))),
     wrong, h("div", { class: "actions" }, button));
 

@@ -1,7 +1,7 @@
 /** One evaluation: how far its steps are, then its figures and the report. */
 import { act, ENDED, get, remove } from "../api.js";
 import { fill, h, say } from "../dom.js";
-import { PARTS, stepsOf, stepText, subjectOf } from "../evaluations.js";
+import { NETWORKS, PARTS, stepsOf, stepText, subjectOf } from "../evaluations.js";
 import { follow } from "../events.js";
 import { count, figure, integer, percent, sentence, time } from "../format.js";
 import { bar, outlook } from "../jobs.js";
@@ -100,7 +100,7 @@ function details({ id, request, package_digest: digest, environment, created_at:
   const sides = [["Trained on", request.train], ["Held out", request.hold_out]];
   return h("details", { class: "more" }, h("summary", {}, "Everything about this evaluation"), h("div", { class: "stack" },
     facts([["Id", h("span", { class: "id" }, id)], ["Model", link("models", request.model)], request.dataset && ["Data set", link("datasets", request.dataset)],
-      ["Upload", link("uploads", request.upload)], ["Resolution", `${request.resolution} px`], ["Networks for each way", integer(request.seeds)],
+      ["Upload", link("uploads", request.upload)], ["Resolution", `${request.resolution} px`], ["Segmentation network", NETWORKS[request.network]], ["Networks for each way", integer(request.seeds)],
       ["Steps of each", integer(request.steps)], ["Seed", String(request.seed)], ["A copy from an overlap of", figure(request.copy_overlap)],
       ["Ordered", time(made)], until && ["Kept until", time(until)], digest && ["Model package", h("span", { class: "id" }, digest)],
       ...Object.entries(environment ?? {}).map(([name, value]) => [sentence(name), String(value)])]),
