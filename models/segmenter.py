@@ -137,7 +137,8 @@ class ScaleAttention(VesselNetwork):
         (width,) = config.channels
         self.first = _normalised(3 * config.patch**2, width)
         self.trunk = nn.ModuleList(_normalised(width, width, dilation) for dilation in DILATIONS)
-        # Of all dilations together: the last alone learns in hundreds of steps what this does in tens.
+        # Of all dilations together: the last one's alone come to an F1 of 0.62 in the 200 steps in which these
+        # come to 0.73 (docs/reports).
         self.join = _normalised(width * (1 + len(DILATIONS)), width)
         self.weigh = nn.Conv2d(2 * width, 2, 3, padding=1)
         self.last = _last(width, config.patch)

@@ -110,7 +110,7 @@ class EvaluationOrder(BaseModel):
         default="u-net",
         description="Segmentation network that is trained: a small U-Net, or one without pooling that weighs "
         "two scales by attention. Labels of models that trace are found by a U-Net, so the latter says "
-        "what pairs teach a network of another shape. It takes twice as long.",
+        "what pairs teach a network of another shape. It takes two to three times as long.",
     )
     only: Annotated[list[Part], Field(min_length=1, max_length=len(PARTS))] | None = Field(
         default=None,

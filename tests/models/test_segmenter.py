@@ -6,6 +6,7 @@ import torch
 
 from models.evaluation.useful.scores import f1_score
 from models.segmenter import (
+    DILATED_CHANNELS,
     ScaleAttention,
     Segmenter,
     SegmenterConfig,
@@ -28,7 +29,10 @@ def test_a_patch_is_at_least_a_pixel():
 
 
 @pytest.mark.parametrize("patch", [1, 2])
-@pytest.mark.parametrize(("kind", "channels"), [(Segmenter, (16, 32)), (ScaleAttention, (16,))])
+@pytest.mark.parametrize(
+    ("kind", "channels"),
+    [(Segmenter, SegmenterConfig().channels), (ScaleAttention, DILATED_CHANNELS)],
+)
 def test_probabilities_are_those_of_the_network_whatever_the_threads(kind, channels, patch):
     torch.manual_seed(0)
     network = kind(SegmenterConfig(channels, patch)).eval()
