@@ -50,6 +50,11 @@ class Device:
         """bfloat16 on a GPU. On the CPUs measured, the casts cost more than they save."""
         return torch.autocast(self.name.partition(":")[0], torch.bfloat16, enabled=self.gpu)
 
+    def mixed_precision(self) -> AbstractContextManager:
+        """bfloat16 on a GPU, and on a CPU that multiplies it (AVX-512 BF16 or AMX)."""
+        native = self.gpu or torch.cpu._is_avx512_bf16_supported()
+        return torch.autocast(self.name.partition(":")[0], torch.bfloat16, enabled=native)
+
     def place(self, network: Network) -> Network:
         """Move a network there, in channels-last order."""
         network.to(self.name)

@@ -71,7 +71,12 @@ def find_pairs(root: Path, first: int | None = None) -> list[PairFiles]:
     ]
 
 
-def _read(path: Path, mode: str) -> NDArray[np.uint8]:
+def read_picture(path: Path, mode: str) -> NDArray[np.uint8]:
+    """Decode a picture; [H, W, 3] for the mode RGB, [H, W] for L.
+
+    Raises:
+        PairError: if it is unreadable; names the file.
+    """
     try:
         with Image.open(path) as picture:
             return np.asarray(picture.convert(mode))
@@ -100,7 +105,7 @@ def load_pairs(files: list[PairFiles], size: int) -> PairSet:
     vessels = np.empty((len(files), 1, size, size), np.uint8)
     fields = []
     for i, pair in enumerate(files):
-        photo, label = _read(pair.photo, "RGB"), _read(pair.label, "L")
+        photo, label = read_picture(pair.photo, "RGB"), read_picture(pair.label, "L")
         if photo.shape[:2] != label.shape:
             raise PairError(
                 f"{pair.label.name}: {label.shape[1]} x {label.shape[0]} pixels, its photograph has "
@@ -113,7 +118,7 @@ def load_pairs(files: list[PairFiles], size: int) -> PairSet:
         )
         photo, label = pad_to_square(photo), pad_to_square(label)
         try:
-            lit = photo if pair.mask is None else pad_to_square(_read(pair.mask, "RGB"))
+            lit = photo if pair.mask is None else pad_to_square(read_picture(pair.mask, "RGB"))
             fields.append(find_field_of_view(lit))
         except ValueError as error:
             raise PairError(f"{(pair.mask or pair.photo).name}: {error}") from error

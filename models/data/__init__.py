@@ -1,0 +1,1 @@
+"""Photographs with the maps that are known of them: reading, augmentation, the maps' channels."""

@@ -1,0 +1,206 @@
+"""Fundus photographs cropped to the field of view, with what is known of each: vessels, disc, lesions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from models.field_of_view import FieldOfView, find_field_of_view
+from models.layouts import PICTURES
+from models.pairs import PairError, PairFiles, pad_to_square, read_picture
+
+# The channels of a map, in this order.
+CHANNELS = ("vessels", "disc", "dark_lesions", "bright_lesions")
+VESSELS, DISC, DARK, BRIGHT = range(len(CHANNELS))
+# Folders of annotations beside a folder of photographs; files have the photographs' stems.
+ANNOTATIONS = {
+    "disc": ("discs",),
+    "dark_lesions": ("lesions/microaneurysms", "lesions/haemorrhages"),
+    "bright_lesions": ("lesions/hard_exudates", "lesions/soft_exudates"),
+}
+# Side of the crop, in diameters of the field of view.
+FRAME = 1.02
+
+
+@dataclass(frozen=True)
+class PhotographSet:
+    """Photographs of one square size S, cropped to their fields of view.
+
+    photographs: uint8 [N, 3, S, S], RGB. maps: uint8 [N, 4, S, S], 255 times the fraction of each pixel that
+    each of ``CHANNELS`` covers. known: bool [N, 4], the channels that are annotated; others are zero.
+    fields: uint8 [N, 1, S, S], 1 within the field of view. traced: bool [N], whether the vessels are
+    pseudo-labels of a teacher.
+    """
+
+    names: tuple[str, ...]
+    photographs: Tensor
+    maps: Tensor
+    known: Tensor
+    fields: Tensor
+    traced: Tensor
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def size(self) -> int:
+        """Side in pixels."""
+        return self.photographs.shape[-1]
+
+    def __add__(self, other: PhotographSet) -> PhotographSet:
+        tensors = {
+            one.name: torch.cat([getattr(self, one.name), getattr(other, one.name)])
+            for one in fields(self)
+            if one.name != "names"
+        }
+        return PhotographSet(self.names + other.names, **tensors)
+
+    def subset(self, chosen: Tensor) -> PhotographSet:
+        """Those at the given places (int64), or those that a bool mask selects."""
+        places = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
+        tensors = {
+            one.name: getattr(self, one.name)[places] for one in fields(self) if one.name != "names"
+        }
+        return PhotographSet(tuple(self.names[i] for i in places.tolist()), **tensors)
+
+    def at_size(self, size: int) -> PhotographSet:
+        """The same, averaged down to a side that divides this one."""
+        factor = self.size // size
+
+        def mean(planes: Tensor) -> Tensor:
+            parts = [
+                torch.nn.functional.avg_pool2d(part.float(), factor) for part in planes.split(16)
+            ]
+            return torch.cat(parts)
+
+        return replace(
+            self,
+            photographs=mean(self.photographs).round().to(torch.uint8),
+            maps=mean(self.maps).round().to(torch.uint8),
+            fields=(mean(self.fields) > 0.5).to(torch.uint8),
+        )
+
+    def stack(self, places: Tensor) -> Tensor:
+        """Photographs, maps and fields of the given places as float [B, 8, S, S], all within [0, 1]."""
+        parts = (self.photographs[places], self.maps[places], 255 * self.fields[places])
+        return torch.cat(parts, dim=1).float() / 255
+
+
+def read_labelled(files: Sequence[PairFiles], size: int) -> PhotographSet:
+    """Read photographs with the vessel maps that people drew.
+
+    Raises:
+        PairError: if a file is unreadable, a label's size is not its photograph's, or no field of view is
+            found; names the file.
+    """
+    return _collect([_Source(f.photo, {"vessels": (f.label,)}, f.mask) for f in files], size)
+
+
+def read_unlabelled(folder: Path, size: int) -> PhotographSet:
+    """Read the photographs of a folder; of those that have them beside it, discs and lesions too.
+
+    A photograph whose disc is annotated counts as annotated for lesions, where there is a folder of them.
+
+    Raises:
+        PairError: if there is no photograph, or one is unreadable; names the file.
+    """
+    photos = sorted(p for p in folder.glob("*") if p.suffix.lower() in PICTURES)
+    if not photos:
+        raise PairError(f"{folder}: no photographs found")
+    found = {
+        name: {path.stem: path for path in (folder.parent / name).glob("*")}
+        for names in ANNOTATIONS.values()
+        for name in names
+    }
+    sources = []
+    for photo in photos:
+        annotations = {}
+        if photo.stem in found["discs"]:
+            for channel, names in ANNOTATIONS.items():
+                if any(found[name] for name in names):
+                    paths = (found[name].get(photo.stem) for name in names)
+                    annotations[channel] = tuple(path for path in paths if path)
+        sources.append(_Source(photo, annotations, None))
+    return _collect(sources, size)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A photograph, the files of each annotated channel (none: nothing of it is there), and a mask."""
+
+    photo: Path
+    annotations: dict[str, tuple[Path, ...]]
+    mask: Path | None
+
+
+def _collect(sources: Sequence[_Source], size: int) -> PhotographSet:
+    count = len(sources)
+    photographs = np.zeros((count, 3, size, size), np.uint8)
+    maps = np.zeros((count, len(CHANNELS), size, size), np.uint8)
+    known = np.zeros((count, len(CHANNELS)), np.bool_)
+    inside = np.zeros((count, 1, size, size), np.uint8)
+    for i, source in enumerate(sources):
+        photo = read_picture(source.photo, "RGB")
+        square = pad_to_square(photo)
+        try:
+            lit = square if not source.mask else pad_to_square(read_picture(source.mask, "RGB"))
+            field = find_field_of_view(lit)
+        except ValueError as error:
+            raise PairError(f"{(source.mask or source.photo).name}: {error}") from error
+        box = _frame(field, len(square))
+        photographs[i] = _crop(square, box, size).transpose(2, 0, 1)
+        inside[i, 0] = _framed(field, box, len(square)).draw(size)
+        photographs[i] *= inside[i]
+        for channel, paths in source.annotations.items():
+            c = CHANNELS.index(channel)
+            known[i, c] = True
+            for path in paths:
+                label = read_picture(path, "L")
+                if label.shape != photo.shape[:2]:
+                    raise PairError(
+                        f"{path.name}: {label.shape[1]} x {label.shape[0]} pixels, its photograph has "
+                        f"{photo.shape[1]} x {photo.shape[0]}"
+                    )
+                present = np.where(label > 127, np.uint8(255), np.uint8(0))
+                maps[i, c] = np.maximum(maps[i, c], _crop(pad_to_square(present), box, size))
+        maps[i] *= inside[i]
+    return PhotographSet(
+        names=tuple(source.photo.name for source in sources),
+        photographs=torch.from_numpy(photographs),
+        maps=torch.from_numpy(maps),
+        known=torch.from_numpy(known),
+        fields=torch.from_numpy(inside),
+        traced=torch.zeros(count, dtype=torch.bool),
+    )
+
+
+def _frame(field: FieldOfView, side: int) -> tuple[float, float, float, float]:
+    half = FRAME * field.radius * side
+    x, y = field.x * side, field.y * side
+    return (x - half, y - half, x + half, y + half)
+
+
+def _framed(field: FieldOfView, box: tuple[float, float, float, float], side: int) -> FieldOfView:
+    """The field of view as fractions of the crop."""
+    scale = side / (box[2] - box[0])
+    return FieldOfView(0.5, 0.5, field.radius * scale, min(1.0, field.half_height * scale))
+
+
+def _crop(
+    picture: NDArray[np.uint8], box: tuple[float, float, float, float], size: int
+) -> NDArray[np.uint8]:
+    """Resample the box by area, black beyond the picture's edge."""
+    margin = 1 + int(max(0, -box[0], -box[1], box[2] - len(picture), box[3] - len(picture)))
+    padding = [(margin, margin)] * 2 + [(0, 0)] * (picture.ndim - 2)
+    left, top, right, bottom = (value + margin for value in box)
+    # A reduction averages the pixels that it covers; an enlargement interpolates them.
+    kind = Image.Resampling.BOX if box[2] - box[0] > size else Image.Resampling.BICUBIC
+    image = Image.fromarray(np.pad(picture, padding))
+    return np.asarray(image.resize((size, size), kind, box=(left, top, right, bottom)))
