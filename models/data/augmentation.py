@@ -23,7 +23,7 @@ class Geometry:
 
     rotation: degrees, within plus and minus. scale: smallest and largest, source pixels a drawn pixel
     relative to the whole frame. shift: of the centre, as a fraction of half the side, within plus and minus.
-    upside_down: whether some are also mirrored top to bottom (mirrored left to right always half of the time).
+    upside_down: whether some are mirrored top to bottom as well.
     """
 
     rotation: float
@@ -32,19 +32,22 @@ class Geometry:
     upside_down: bool = False
 
 
-def random_similarity(count: int, geometry: Geometry, generator: torch.Generator) -> Tensor:
-    """Draw [count, 2, 3] matrices for ``torch.nn.functional.affine_grid``."""
+def random_similarity(
+    count: int, geometry: Geometry, generator: torch.Generator, mirror: bool = True
+) -> Tensor:
+    """Draw [count, 2, 3] matrices for ``torch.nn.functional.affine_grid``; half mirror, unless told not to."""
     angle = uniform(generator, -1, 1, count) * math.radians(geometry.rotation)
     low, high = (math.log(value) for value in geometry.scale)
     scale = uniform(generator, low, high, count).exp()
-    mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    flip = flip if mirror else torch.ones(count)
     upside = torch.where(torch.rand(count, generator=generator) < 0.3, -1.0, 1.0)
     upside = upside if geometry.upside_down else torch.ones(count)
     shift = uniform(generator, -1, 1, count, 2) * geometry.shift
     cos, sin = angle.cos() * scale, angle.sin() * scale
     rows = [
-        torch.stack([mirror * cos, -sin, shift[:, 0]], 1),
-        torch.stack([upside * mirror * sin, upside * cos, shift[:, 1]], 1),
+        torch.stack([flip * cos, -sin, shift[:, 0]], 1),
+        torch.stack([upside * flip * sin, upside * cos, shift[:, 1]], 1),
     ]
     return torch.stack(rows, 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ ANNOTATIONS = {
     "dark_lesions": ("lesions/microaneurysms", "lesions/haemorrhages"),
     "bright_lesions": ("lesions/hard_exudates", "lesions/soft_exudates"),
 }
+TENSORS = ("photographs", "maps", "known", "fields", "traced")
 # Side of the crop, in diameters of the field of view.
 FRAME = 1.02
 
@@ -36,10 +37,11 @@ class PhotographSet:
     photographs: uint8 [N, 3, S, S], RGB. maps: uint8 [N, 4, S, S], 255 times the fraction of each pixel that
     each of ``CHANNELS`` covers. known: bool [N, 4], the channels that are annotated; others are zero.
     fields: uint8 [N, 1, S, S], 1 within the field of view. traced: bool [N], whether the vessels are
-    pseudo-labels of a teacher.
+    pseudo-labels of a teacher. sources: the data set that each photograph is of.
     """
 
     names: tuple[str, ...]
+    sources: tuple[str, ...]
     photographs: Tensor
     maps: Tensor
     known: Tensor
@@ -55,20 +57,16 @@ class PhotographSet:
         return self.photographs.shape[-1]
 
     def __add__(self, other: PhotographSet) -> PhotographSet:
-        tensors = {
-            one.name: torch.cat([getattr(self, one.name), getattr(other, one.name)])
-            for one in fields(self)
-            if one.name != "names"
-        }
-        return PhotographSet(self.names + other.names, **tensors)
+        tensors = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in TENSORS}
+        return PhotographSet(self.names + other.names, self.sources + other.sources, **tensors)
 
     def subset(self, chosen: Tensor) -> PhotographSet:
         """Those at the given places (int64), or those that a bool mask selects."""
         places = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
-        tensors = {
-            one.name: getattr(self, one.name)[places] for one in fields(self) if one.name != "names"
-        }
-        return PhotographSet(tuple(self.names[i] for i in places.tolist()), **tensors)
+        names, sources = (
+            tuple(all_of[i] for i in places.tolist()) for all_of in (self.names, self.sources)
+        )
+        return PhotographSet(names, sources, **{n: getattr(self, n)[places] for n in TENSORS})
 
     def at_size(self, size: int) -> PhotographSet:
         """The same, averaged down to a side that divides this one."""
@@ -93,17 +91,19 @@ class PhotographSet:
         return torch.cat(parts, dim=1).float() / 255
 
 
-def read_labelled(files: Sequence[PairFiles], size: int) -> PhotographSet:
-    """Read photographs with the vessel maps that people drew.
+def read_labelled(files: Sequence[PairFiles], size: int, source: str) -> PhotographSet:
+    """Read photographs with the vessel maps that people drew; ``source`` names the data set.
 
     Raises:
         PairError: if a file is unreadable, a label's size is not its photograph's, or no field of view is
             found; names the file.
     """
-    return _collect([_Source(f.photo, {"vessels": (f.label,)}, f.mask) for f in files], size)
+    return _collect(
+        [_Source(f.photo, {"vessels": (f.label,)}, f.mask) for f in files], size, source
+    )
 
 
-def read_unlabelled(folder: Path, size: int) -> PhotographSet:
+def read_unlabelled(folder: Path, size: int, source: str) -> PhotographSet:
     """Read the photographs of a folder; of those that have them beside it, discs and lesions too.
 
     A photograph whose disc is annotated counts as annotated for lesions, where there is a folder of them.
@@ -128,7 +128,7 @@ def read_unlabelled(folder: Path, size: int) -> PhotographSet:
                     paths = (found[name].get(photo.stem) for name in names)
                     annotations[channel] = tuple(path for path in paths if path)
         sources.append(_Source(photo, annotations, None))
-    return _collect(sources, size)
+    return _collect(sources, size, source)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class _Source:
     mask: Path | None
 
 
-def _collect(sources: Sequence[_Source], size: int) -> PhotographSet:
+def _collect(sources: Sequence[_Source], size: int, name: str) -> PhotographSet:
     count = len(sources)
     photographs = np.zeros((count, 3, size, size), np.uint8)
     maps = np.zeros((count, len(CHANNELS), size, size), np.uint8)
@@ -173,6 +173,7 @@ def _collect(sources: Sequence[_Source], size: int) -> PhotographSet:
         maps[i] *= inside[i]
     return PhotographSet(
         names=tuple(source.photo.name for source in sources),
+        sources=(name,) * count,
         photographs=torch.from_numpy(photographs),
         maps=torch.from_numpy(maps),
         known=torch.from_numpy(known),

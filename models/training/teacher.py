@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
+from scipy import ndimage
 from torch import Tensor
 
 from models.data.augmentation import Geometry, photometric, random_views
-from models.data.photographs import CHANNELS, VESSELS, PhotographSet
+from models.data.photographs import CHANNELS, DISC, VESSELS, PhotographSet
 from models.devices import Device
 from models.networks.segmenter import Segmenter, standardise
 from models.training.budget import Budget
@@ -31,11 +32,19 @@ CERTAIN = (0.15, 0.75)
 class TeacherSettings:
     """Hyper-parameters of the teacher."""
 
-    learning_rate: float = Field(2e-3, ge=1e-6, le=1e-1, description="of AdamW; a cosine to zero")
-    batch: int = Field(8, ge=2, le=256, description="crops a step, half of them with vessel labels")
-    crop: int = Field(256, ge=64, le=1024, multiple_of=16, description="side of a crop in pixels")
-    smallest_scale: float = Field(0.5, gt=0, le=1, description="source pixels a pixel, least")
-    largest_scale: float = Field(2.0, ge=1, le=4, description="source pixels a pixel, most")
+    learning_rate: float = Field(
+        default=2e-3, ge=1e-6, le=1e-1, description="of AdamW; a cosine to zero"
+    )
+    batch: int = Field(
+        default=8, ge=2, le=256, description="crops a step, half of them with vessel labels"
+    )
+    crop: int = Field(
+        default=256, ge=64, le=1024, multiple_of=16, description="side of a crop in pixels"
+    )
+    smallest_scale: float = Field(
+        default=0.5, gt=0, le=1, description="source pixels a pixel, least"
+    )
+    largest_scale: float = Field(default=2.0, ge=1, le=4, description="source pixels a pixel, most")
 
 
 class TeacherTrainer(Trainer):
@@ -141,6 +150,17 @@ def probabilities(
     return (total / 4).cpu() * fields
 
 
+def largest_piece(probability: Tensor) -> Tensor:
+    """Where the connected piece with the largest total probability lies, [H, W]: an eye has one disc, and bright
+    rims of a photograph look like others."""
+    pieces, count = ndimage.label(probability.numpy() > 0.3)
+    if count == 0:
+        return torch.zeros_like(probability)
+    totals = ndimage.sum_labels(probability.numpy(), pieces, range(1, count + 1))
+    largest = torch.from_numpy(pieces == 1 + int(totals.argmax())).float()
+    return F.max_pool2d(largest[None, None], 9, stride=1, padding=4)[0, 0]
+
+
 def pseudo_label(
     data: PhotographSet,
     segmenter: torch.nn.Module,
@@ -166,6 +186,7 @@ def pseudo_label(
         found[:, VESSELS] *= within[:, 0]
         vessels = found[0, VESSELS]
         uncertainty[place] = (vessels * (1 - vessels)).sum() / (vessels.sum() + 1)
+        found[0, DISC] *= largest_piece(found[0, DISC])
         fractions = ((found[0] - low) / (high - low)).clamp(0, 1)
         unknown = ~data.known[place]
         maps[place, unknown] = (fractions[unknown] * 255).round().to(torch.uint8)
