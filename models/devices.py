@@ -52,8 +52,13 @@ class Device:
 
     def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 on a GPU, and on a CPU that multiplies it (AVX-512 BF16 or AMX)."""
-        native = self.gpu or torch.cpu._is_avx512_bf16_supported()
-        return torch.autocast(self.name.partition(":")[0], torch.bfloat16, enabled=native)
+        kind = self.name.partition(":")[0]
+        return torch.autocast(kind, torch.bfloat16, enabled=self.native_bfloat16)
+
+    @property
+    def native_bfloat16(self) -> bool:
+        """Whether bfloat16 is multiplied in hardware."""
+        return self.gpu or torch.cpu._is_avx512_bf16_supported()
 
     def place(self, network: Network) -> Network:
         """Move a network there, in channels-last order."""

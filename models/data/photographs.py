@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.field_of_view import FieldOfView, find_field_of_view
@@ -205,3 +208,18 @@ def _crop(
     kind = Image.Resampling.BOX if box[2] - box[0] > size else Image.Resampling.BICUBIC
     image = Image.fromarray(np.pad(picture, padding))
     return np.asarray(image.resize((size, size), kind, box=(left, top, right, bottom)))
+
+
+def save_set(path: Path, data: PhotographSet) -> None:
+    """Write a set to one safetensors file."""
+    header = {"names": json.dumps(data.names), "sources": json.dumps(data.sources)}
+    tensors = {name: getattr(data, name).contiguous() for name in TENSORS}
+    save_file(tensors, path, metadata=header)
+
+
+def load_set(path: Path) -> PhotographSet:
+    """Read what :func:`save_set` wrote."""
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+        names, sources = (tuple(json.loads(header[key])) for key in ("names", "sources"))
+        return PhotographSet(names, sources, **{key: file.get_tensor(key) for key in TENSORS})

@@ -12,6 +12,7 @@ from PIL import Image
 
 from models.training.journal import contact_sheet
 from models.training.run import Run
+from models.training.trainer import Trainer
 
 
 class Stopped(Exception):
@@ -49,7 +50,7 @@ def checkpoint_path(folder: Path, stage: str) -> Path:
 
 
 def train(
-    run: Run,
+    run: Run | Trainer,
     folder: Path,
     *,
     seconds: float | None = None,
@@ -115,7 +116,7 @@ def train(
     return budget.progress >= 1
 
 
-def _reported_stop(run: Run, report: Callable[[Progress], None] | None) -> bool:
+def _reported_stop(run: Run | Trainer, report: Callable[[Progress], None] | None) -> bool:
     if report is None:
         return False
     budget = run.budget
@@ -138,7 +139,7 @@ def _reported_stop(run: Run, report: Callable[[Progress], None] | None) -> bool:
 class Means:
     """Collects the values of each step; gives their means as one line at a time."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run | Trainer):
         self.run = run
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}

@@ -51,6 +51,13 @@ class Trainer(ABC):
     def samples(self) -> Tensor:
         """A sheet's pictures, [N, 1 or 3, H, W] in [-1, 1]; leaves the state as it was."""
 
+    def extra_state(self) -> dict[str, Any]:
+        """What a stage keeps besides networks and counters; JSON values."""
+        return {}
+
+    def restore_extra_state(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take back what :meth:`extra_state` gave."""
+
     def step(self) -> dict[str, float]:
         """Update each network once and spend the budget; returns the values to log.
 
@@ -91,6 +98,7 @@ class Trainer(ABC):
             "images_spent": self.budget.images_spent,
             "settings": asdict(self.settings),
             "data": self._data_digest,
+            "extra": self.extra_state(),
         }
         save_checkpoint(path, self.networks, self.optimisers, self.random, counters)
 
@@ -117,6 +125,7 @@ class Trainer(ABC):
                 f"{path}: was trained on other data: use these, or another folder"
             )
         self.steps = counters["steps"]
+        self.restore_extra_state(counters.get("extra") or {})
         self.budget.seconds_spent = counters["seconds_spent"]
         self.budget.images_spent = counters["images_spent"]
 

@@ -8,6 +8,8 @@ under strong changes of colour as in the real photograph of the same map (consis
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -151,6 +153,18 @@ class TranslatorTrainer(Trainer):
         self.class_weight = torch.tensor(CLASS_WEIGHTS, device=device.name)
         self.fixed = torch.Generator().manual_seed(1)
         self.sheet_places = torch.multinomial(weight, 8, generator=self.fixed)
+
+    def extra_state(self) -> dict[str, Any]:
+        return {
+            source: {part: values.tolist() for part, values in asdict(density).items()}
+            for source, density in self.densities.items()
+        }
+
+    def restore_extra_state(self, state: dict[str, Any]) -> None:
+        self.densities = {
+            source: StyleDensity(**{part: torch.tensor(values) for part, values in parts.items()})
+            for source, parts in state.items()
+        }
 
     def random_places(self, count: int) -> Tensor:
         return torch.multinomial(

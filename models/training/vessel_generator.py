@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -99,6 +101,16 @@ class MapTrainer(Trainer):
         fixed = torch.Generator().manual_seed(1)
         self.fixed_noise = torch.randn(16, config.latent, generator=fixed)
         self.fixed_places = torch.multinomial(self.sampling_weight, 16, generator=fixed)
+
+    def extra_state(self) -> dict[str, Any]:
+        return {
+            "probability": self.augmentation.probability,
+            "signal": self.augmentation.signal,
+        }
+
+    def restore_extra_state(self, state: dict[str, Any]) -> None:
+        self.augmentation.probability = state["probability"]
+        self.augmentation.signal = state["signal"]
 
     def schedule(self) -> tuple[int, float]:
         """The resolution that is learned now, and its fade."""

@@ -1,0 +1,280 @@
+"""From seeds to finished pairs, for packages whose label is the map that conditioned the photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.data.photographs import VESSELS
+from models.devices import Device
+from models.field_of_view import FieldOfView
+from models.generator_package import GeneratorPackage
+from models.pairs import pad_to_square, resample
+from models.sampling import NO_WISH, Pair, Wish
+from models.seeds import noise_seed
+
+Member = TypeVar("Member")
+Lesions = Literal["none", "mixed", "all"]
+# Fraction of a pixel from which the disc and lesions count in their masks.
+PRESENT = 0.5
+
+
+@dataclass(frozen=True)
+class DrawnMap:
+    """Stage one's half of a pair, and all that stage two needs to photograph it.
+
+    label and field: vessels and field of view, uint8 [R, R], 0 or 1. maps: fractions of each pixel, [4, R, R],
+    on the generator's device. style: [style]. given: whether a user brought the map, which shows vessels only.
+    """
+
+    seed: int
+    label: NDArray[np.uint8]
+    field: NDArray[np.uint8]
+    maps: Tensor
+    style: Tensor
+    given: bool = False
+
+    @property
+    def vessel_share(self) -> float:
+        """Vessel pixels per pixel of the field of view."""
+        return _vessel_fraction(self.label, self.field)
+
+
+@dataclass(frozen=True)
+class _Random:
+    """All that is random about a map, drawn on the CPU from its seed alone."""
+
+    latent: Tensor
+    mirrored: bool
+    field: FieldOfView
+    style: Tensor
+    ill: bool
+    lesion_latent: Tensor
+    lesion_noise: list[Tensor]
+
+
+class PairGenerator:
+    """Draws pairs; a pair depends on its seed, the package, the device class and the libraries.
+
+    It does not depend on its neighbours: networks always run at the same padded batch shape, and nothing in
+    them mixes samples.
+    """
+
+    traces = False
+
+    def __init__(self, package: GeneratorPackage, device: str = "auto"):
+        """Place the package's networks on a device.
+
+        Raises:
+            ValueError: if the device is not there.
+        """
+        self.package = package
+        self.resolution = package.resolution
+        self.batch_size = package.sampling.batch_size
+        self._device = Device.choose(device)
+        self._maps = self._placed(package.map_generator())
+        self._translator = self._placed(package.translator())
+        lesions = package.lesion_generator()
+        self._lesions = self._placed(lesions) if lesions else None
+        self._densities = package.style_densities()
+        if self._device.gpu:
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.benchmark = False
+        # The first batch of a process is thrown away: it has been seen to differ from later ones under load.
+        self.sample([0])
+
+    def _placed(self, network: Any) -> Any:
+        return self._device.place(network).eval().requires_grad_(False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What, besides seed and package, the bytes of a pair depend on."""
+        precision = "bfloat16" if self._device.native_bfloat16 else "float32"
+        return self._device.environment | {"precision": precision}
+
+    def sample(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[Pair]:
+        """Draw the pairs of 1 to ``batch_size`` seeds.
+
+        Raises:
+            ValueError: for more seeds than a batch holds, or none.
+        """
+        return self.render(self.draw_maps(seeds, wish))
+
+    @torch.inference_mode()
+    def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[DrawnMap]:
+        """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`."""
+        drawn = [self._random(seed, wish) for seed in seeds]
+        batch = self._fill(drawn)
+        fields = self._fields([each.field for each in batch])
+        latents = self._on_device([each.latent for each in batch])
+        with self._device.mixed_precision():
+            maps = self._maps(latents, fields).clamp(0, 1)
+            maps = torch.cat([maps, self._draw_lesions(maps, fields, batch)], 1)
+        mirrored = torch.tensor([each.mirrored for each in batch], device=maps.device)
+        # Fields of view are symmetric: only what lies in them is mirrored.
+        maps = torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
+        return self._as_drawn(seeds, maps, fields, [each.style for each in batch])
+
+    def _draw_lesions(self, maps: Tensor, fields: Tensor, batch: Sequence[_Random]) -> Tensor:
+        empty = torch.zeros_like(maps[:, :2])
+        if self._lesions is None or not any(each.ill for each in batch):
+            return empty
+        latents = self._on_device([each.lesion_latent for each in batch])
+        planes = [
+            self._on_device(list(level))
+            for level in zip(*(each.lesion_noise for each in batch), strict=True)
+        ]
+        lesions = self._lesions(maps, fields, latents, planes)
+        ill = torch.tensor([each.ill for each in batch], device=maps.device)
+        return torch.where(ill[:, None, None, None], lesions, empty)
+
+    def _as_drawn(
+        self, seeds: Sequence[int], maps: Tensor, fields: Tensor, styles: Sequence[Tensor]
+    ) -> list[DrawnMap]:
+        labels = ((maps[:, VESSELS] > self.package.sampling.threshold) & (fields[:, 0] > 0)).cpu()
+        inside = fields[:, 0].to(torch.uint8).cpu().numpy()
+        return [
+            DrawnMap(seed, labels[i].numpy().astype(np.uint8), inside[i], maps[i], styles[i])
+            for i, seed in enumerate(seeds)
+        ]
+
+    def place_map(
+        self,
+        seed: int,
+        label: NDArray[np.uint8],
+        field: NDArray[np.uint8] | None,
+        wish: Wish = NO_WISH,
+    ) -> DrawnMap:
+        """A given map in the place of one that stage one draws; the style is still the seed's.
+
+        label and field: vessels and field of view, uint8 [H, W] of any size, 0 or not. They are padded to a
+        square and resampled by area. Without a field it is a whole circle, as large as the model's, or larger
+        if vessels lie farther out. What lies outside is cut off.
+        """
+        fractions = self._fit(label)
+        if field is None:
+            y, x = np.nonzero(fractions > self.package.sampling.threshold)
+            half = self.resolution / 2
+            farthest = np.hypot(x + 0.5 - half, y + 0.5 - half).max(initial=0) / self.resolution
+            radius = min(0.5, max(self.package.sampling.radius, float(farthest)))
+            inside = FieldOfView(0.5, 0.5, radius).draw(self.resolution)
+        else:
+            inside = self._fit(field) > 0.5
+        return self.place_shares(seed, fractions, inside, wish)
+
+    def place_shares(
+        self,
+        seed: int,
+        shares: NDArray[np.floating[Any]],
+        field: NDArray[np.bool_],
+        wish: Wish = NO_WISH,
+    ) -> DrawnMap:
+        """As :meth:`place_map`, of a map that is known finer than its pixels: the fraction of each that is
+        vessel, float [R, R] within [0, 1], and the field of view, bool [R, R]."""
+        label = (shares > self.package.sampling.threshold) & field
+        maps = torch.zeros(4, *label.shape)
+        maps[VESSELS] = torch.from_numpy(np.where(field, shares, 0).astype(np.float32))
+        style = self._random(seed, wish).style
+        maps = maps.to(self._device.name)
+        return DrawnMap(seed, label.astype(np.uint8), field.astype(np.uint8), maps, style, True)
+
+    def _fit(self, plane: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The fraction of each pixel that is not 0, [R, R]."""
+        whole = np.where(plane > 0, 255, 0).astype(np.uint8)
+        return resample(pad_to_square(whole), self.resolution) / 255
+
+    @torch.inference_mode()
+    def render(self, maps: Sequence[DrawnMap]) -> list[Pair]:
+        """Stage two: the pairs of 1 to ``batch_size`` maps.
+
+        Raises:
+            ValueError: for more maps than a batch holds, or none.
+        """
+        batch = self._fill(maps)
+        stack = torch.stack([each.maps for each in batch])
+        fields = self._on_device([torch.from_numpy(each.field).float()[None] for each in batch])
+        styles = self._on_device([each.style for each in batch])
+        noise = [
+            self._on_device(list(level))
+            for level in zip(*(self._translator_noise(each.seed) for each in batch), strict=True)
+        ]
+        with self._device.mixed_precision():
+            photographs = self._translator(stack, fields, styles, noise).photograph
+        levels = (photographs * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        pictures = levels.contiguous().cpu().numpy()
+        present = (stack > PRESENT).to(torch.uint8).cpu().numpy()
+        return [
+            self._pair(each, picture, masks)
+            for each, picture, masks in zip(maps, pictures, present, strict=False)
+        ]
+
+    def _pair(self, drawn: DrawnMap, picture: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Pair:
+        return Pair(
+            seed=drawn.seed,
+            image=picture,
+            label=drawn.label * np.uint8(255),
+            mask=drawn.field * np.uint8(255),
+            vessel_share=drawn.vessel_share,
+        )
+
+    def _random(self, seed: int, wish: Wish) -> _Random:
+        sampling, size = self.package.sampling, self.package.translator_config.style
+        generator = torch.Generator().manual_seed(seed)
+        latent = torch.randn(self.package.map_config.latent, generator=generator)
+        mirrored, ill, height = torch.rand(3, generator=generator).tolist()
+        weights = torch.tensor([camera.weight for camera in sampling.cameras])
+        styled = generator
+        if wish.style_seed is not None:
+            styled = torch.Generator().manual_seed(wish.style_seed)
+        chosen = int(torch.multinomial(weights, 1, generator=styled))
+        style = self._densities[chosen].sample(1, styled)[0]
+        heights = sampling.cameras[chosen].half_heights
+        field = FieldOfView(0.5, 0.5, sampling.radius, heights[int(height * len(heights))])
+        config = self.package.lesion_config
+        lesion_latent, lesion_noise = torch.zeros(size), []
+        if config:
+            generator = torch.Generator().manual_seed(noise_seed(seed) ^ 1)
+            lesion_latent = torch.randn(config.latent, generator=generator)
+            shapes = config.unet.noise_shapes(self.resolution)
+            lesion_noise = [torch.randn(shape, generator=generator) for shape in shapes]
+        return _Random(
+            latent=latent,
+            mirrored=wish.eye != sampling.eye if wish.eye else mirrored < 0.5,
+            field=field,
+            style=style,
+            ill=config is not None and ill < (sampling.lesion_frequency or 0),
+            lesion_latent=lesion_latent,
+            lesion_noise=lesion_noise,
+        )
+
+    def _translator_noise(self, seed: int) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(noise_seed(seed))
+        shapes = self.package.translator_config.unet.noise_shapes(self.resolution)
+        return [torch.randn(shape, generator=generator) for shape in shapes]
+
+    def _fields(self, fields: Sequence[FieldOfView]) -> Tensor:
+        drawn = np.stack([field.draw(self.resolution) for field in fields])
+        return torch.from_numpy(drawn)[:, None].float().to(self._device.name)
+
+    def _on_device(self, tensors: list[Tensor]) -> Tensor:
+        return torch.stack(tensors).to(self._device.name)
+
+    def _fill(self, members: Sequence[Member]) -> list[Member]:
+        """A full batch: the last member stands in for those that are lacking.
+
+        Raises:
+            ValueError: for more members than a batch holds, or none.
+        """
+        if not 1 <= len(members) <= self.batch_size:
+            raise ValueError(f"a batch of {len(members)}: give 1 to {self.batch_size}")
+        return [*members, *[members[-1]] * (self.batch_size - len(members))]
+
+
+def _vessel_fraction(label: NDArray[np.uint8], field: NDArray[np.uint8]) -> float:
+    return round(float(label.sum() / max(1, int(field.sum()))), 6)

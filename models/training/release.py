@@ -1,0 +1,162 @@
+"""From trained networks to a model package with metrics, sample sheet and card."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.data.photographs import FRAME, VESSELS, PhotographSet
+from models.generator_package import (
+    Camera,
+    GeneratorSampling,
+    load_generator_package,
+    write_generator_package,
+)
+from models.pair_generator import PairGenerator
+from models.training.generator_card import write_generator_card
+from models.training.lesion_generator import ILL, LesionTrainer, lesion_fraction
+from models.training.packaging import draw, measure, png_bytes, save_samples
+from models.training.trainer import Trainer
+from models.training.translator import TranslatorTrainer
+from models.training.vessel_generator import MapTrainer
+
+BATCH = 4  # small enough for a laptop; the fixed shape is part of what makes bytes repeatable
+DRAWN = 96  # pairs drawn for metrics
+# Fraction of a reduced pixel from which a label counts as vessel. At this the vessel fraction at 256 px is that
+# of the full-size label; at a half, vessels thinner than a pixel vanish.
+VESSEL_FROM = 0.35
+
+
+def release(
+    maps: MapTrainer,
+    translator: TranslatorTrainer,
+    lesions: LesionTrainer | None,
+    data: PhotographSet,
+    about: Sequence[Mapping[str, str]],
+    name: str,
+    version: str,
+    folder: Path,
+) -> None:
+    """Write a package; the folder is replaced when the package is whole.
+
+    Args:
+        data: all that the stages learned from.
+        about: name, licence, attribution and url of each data set that the teacher or a stage learned from.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    networks: dict[str, torch.nn.Module] = {"vessel": maps.ema, "translator": translator.ema}
+    if lesions:
+        networks["lesions"] = lesions.ema
+    densities = translator.fit_styles()
+    cameras = cameras_of(data, translator.sampling_weight, list(densities))
+    sampling = GeneratorSampling(
+        batch_size=BATCH,
+        threshold=matching_threshold(maps, data),
+        radius=0.5 / FRAME,
+        cameras=cameras,
+        lesion_frequency=round(float((lesion_fraction(data) >= ILL).float().mean()), 3)
+        if lesions
+        else None,
+    )
+    stages: list[Trainer] = [maps, translator, *([lesions] if lesions else [])]
+    traced = int(data.traced.sum())
+    facts: dict[str, Any] = {
+        "name": name,
+        "version": version,
+        "title": f"Vessel maps and fundus photographs at {data.size} px",
+        "created": datetime.now(UTC).date().isoformat(),
+        "licence": about[0]["licence"],
+        "training_data": {
+            "name": "; ".join(one["name"] for one in about),
+            "licence": ", ".join(dict.fromkeys(one["licence"] for one in about)),
+            "attribution": "; ".join(one["attribution"] for one in about),
+            "url": about[0]["url"],
+            "images": list(data.names),
+            "expert_labels": len(data) - traced,
+            "traced_labels": traced,
+            "data_sets": [dict(one) for one in about],
+        },
+        "training": {
+            stage.stage: {
+                "images": stage.budget.images_spent,
+                "steps": stage.steps,
+                "minutes": round(stage.budget.seconds_spent / 60, 1),
+                "seed": stage.seed,
+                "settings": asdict(stage.settings),
+            }
+            for stage in stages
+        },
+        "expected": {"seconds_per_pair": 1.0, "bytes_per_pair": 1000, "machine": "not measured"},
+        "metrics": {},
+    }
+    styles = list(densities.values())
+    write_generator_package(partial, facts, networks, styles, sampling)
+    generator = PairGenerator(load_generator_package(partial), maps.device.name)
+    started = time.perf_counter()
+    drawn = draw(generator, DRAWN)
+    seconds = (time.perf_counter() - started) / DRAWN
+    facts["expected"] = {
+        "seconds_per_pair": round(seconds, 4),
+        "bytes_per_pair": int(np.mean([png_bytes(pair) for pair in drawn])),
+        "machine": f"{generator.environment['device']}, {torch.get_num_threads()} threads",
+    }
+    labels, fields = real_maps(data)
+    facts["metrics"] = measure(drawn, labels, fields)
+    save_samples(drawn[:12], partial / "samples.png")
+    write_generator_card(partial / "CARD.md", facts, sampling)
+    write_generator_package(partial, facts, networks, styles, sampling)
+    load_generator_package(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def real_maps(data: PhotographSet) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Labels of vessels and fields of view of the photographs that experts have labelled, [N, S, S] each; of
+    all photographs if there are none."""
+    chosen = data.subset(~data.traced) if not bool(data.traced.all()) else data
+    fields = chosen.fields[:, 0].numpy() > 0
+    return (chosen.maps[:, VESSELS].numpy() > VESSEL_FROM * 255) & fields, fields
+
+
+def matching_threshold(maps: MapTrainer, data: PhotographSet) -> float:
+    """The fraction from which drawn maps hold as much vessel as the training maps do above ``VESSEL_FROM``."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.where(data.traced, 1.0, float(maps.settings.labelled_weight))
+    places = torch.multinomial(weight, DRAWN, generator=generator)
+    fields = data.fields[places].float()
+    real = data.maps[places, VESSELS].float() / 255
+    share = float((real > VESSEL_FROM).float().sum() / fields.sum())
+    drawn = []
+    with torch.inference_mode(), maps.device.mixed_precision():
+        for part in fields.split(BATCH):
+            z = torch.randn(len(part), maps.config.latent, generator=generator)
+            given = part.to(maps.device.name)
+            drawn.append(maps.ema(z.to(maps.device.name), given)[:, VESSELS].cpu())
+    within = torch.cat(drawn)[fields[:, 0] > 0]
+    return round(float(np.clip(np.quantile(within.numpy(), 1 - share), 0.05, 0.95)), 3)
+
+
+def cameras_of(
+    data: PhotographSet, weight: torch.Tensor, sources: Sequence[str]
+) -> tuple[Camera, ...]:
+    """Of each source how often it is drawn, and the half heights of its fields of view."""
+    found = []
+    for source in sources:
+        places = [i for i, one in enumerate(data.sources) if one == source]
+        rows = data.fields[places, 0].any(2).sum(1).float() / data.size / 2
+        whole = rows >= 0.97 * 0.5 / FRAME
+        heights = torch.where(whole, 1.0, rows)
+        distinct = tuple(round(float(h), 3) for h in heights.sort().values)
+        found.append(Camera(source, round(float(weight[places].sum()), 3), distinct))
+    return tuple(found)
