@@ -9,7 +9,7 @@ from torch import Tensor
 
 # Of a component's covariance: what is left of the covariance of all encodings, so that one of few stays
 # invertible.
-SHRINKAGE = 0.1
+SHRINKAGE = 0.05
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,9 @@ class StyleEncoder(nn.Module):
         for convolution in self.convolutions:
             x = activate(convolution(x))
         x = x.float()
-        spread = (x.var((2, 3)) + 1e-5).sqrt()  # the epsilon keeps the gradient of 0 finite
+        spread = (
+            x.var((2, 3), unbiased=False) + 1e-5
+        ).sqrt()  # the epsilon keeps the gradient of 0 finite
         code = self.head(torch.cat([x.mean((2, 3)), spread], 1)).float()
         mean, log_variance = code.chunk(2, 1)
         return mean, log_variance.clamp(-6, 2)

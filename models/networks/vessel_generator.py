@@ -21,9 +21,8 @@ from models.layers import (
     EqualLinear,
     EqualUpConv2d,
     append_minibatch_deviation,
-    pixel_norm,
 )
-from models.networks.blocks import activate
+from models.networks.blocks import activate, pixel_norm
 
 # Side of the features that local scores are taken from: each sees about a quarter of the map's side.
 PATCHES = 16

@@ -122,6 +122,7 @@ class Pipeline:
         self.folder: Path = options.run
         self.folder.mkdir(parents=True, exist_ok=True)
         self.about = [read_about(path) for path in options.about]
+        map_config(options.size)  # a wrong size is told before the training, not after
         if not options.pairs:
             raise ValueError("--pairs: name at least one folder with vessel labels")
         if len(self.about) != len(options.pairs) + len(options.photographs):

@@ -133,7 +133,7 @@ def matching_threshold(maps: MapTrainer, data: PhotographSet) -> float:
     """The fraction from which drawn maps hold as much vessel as the training maps do above ``VESSEL_FROM``."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.where(data.traced, 1.0, float(maps.settings.labelled_weight))
-    places = torch.multinomial(weight, DRAWN, generator=generator)
+    places = torch.multinomial(weight, DRAWN, True, generator=generator)
     fields = data.fields[places].float()
     real = data.maps[places, VESSELS].float() / 255
     share = float((real > VESSEL_FROM).float().sum() / fields.sum())

@@ -131,7 +131,7 @@ def segmentation_loss(logits: Tensor, present: Tensor, known: Tensor) -> Tensor:
     return entropy.sum(over) / known.sum(over).clamp(min=1) + 1 - overlap / total
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def probabilities(
     segmenter: torch.nn.Module, photographs: Tensor, fields: Tensor, device: Device
 ) -> Tensor:

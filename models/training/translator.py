@@ -152,7 +152,7 @@ class TranslatorTrainer(Trainer):
         self.sampling_weight = weight
         self.class_weight = torch.tensor(CLASS_WEIGHTS, device=device.name)
         self.fixed = torch.Generator().manual_seed(1)
-        self.sheet_places = torch.multinomial(weight, 8, generator=self.fixed)
+        self.sheet_places = torch.multinomial(weight, 8, True, generator=self.fixed)
 
     def extra_state(self) -> dict[str, Any]:
         return {

@@ -100,7 +100,7 @@ class MapTrainer(Trainer):
         self.sampling_weight = torch.where(data.traced, 1.0, float(settings.labelled_weight))
         fixed = torch.Generator().manual_seed(1)
         self.fixed_noise = torch.randn(16, config.latent, generator=fixed)
-        self.fixed_places = torch.multinomial(self.sampling_weight, 16, generator=fixed)
+        self.fixed_places = torch.multinomial(self.sampling_weight, 16, True, generator=fixed)
 
     def extra_state(self) -> dict[str, Any]:
         return {
@@ -109,6 +109,7 @@ class MapTrainer(Trainer):
         }
 
     def restore_extra_state(self, state: dict[str, Any]) -> None:
+        self.augmentation.probability = state["probability"]
         self.augmentation.probability = state["probability"]
         self.augmentation.signal = state["signal"]
 
