@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -150,15 +151,16 @@ def probabilities(
     return (total / 4).cpu() * fields
 
 
-def largest_piece(probability: Tensor) -> Tensor:
-    """Where the connected piece with the largest total probability lies, [H, W]: an eye has one disc, and bright
-    rims of a photograph look like others."""
-    pieces, count = ndimage.label(probability.numpy() > 0.3)
-    if count == 0:
-        return torch.zeros_like(probability)
-    totals = ndimage.sum_labels(probability.numpy(), pieces, range(1, count + 1))
-    largest = torch.from_numpy(pieces == 1 + int(totals.argmax())).float()
-    return F.max_pool2d(largest[None, None], 9, stride=1, padding=4)[0, 0]
+def disc_piece(disc: Tensor, vessels: Tensor) -> Tensor:
+    """Which pixels [H, W] belong to the one disc, of probabilities [H, W]: the connected piece with most vessel
+    on it. The bright rims that some photographs have look like discs, but no vessel starts there."""
+    pieces, count = ndimage.label(disc.numpy() > 0.3)
+    on_disc = (disc * vessels).numpy()
+    totals = ndimage.sum_labels(on_disc, pieces, range(1, count + 1)) if count else np.zeros(1)
+    if totals.max() < 1:
+        return torch.zeros_like(disc)
+    chosen = torch.from_numpy(pieces == 1 + int(totals.argmax())).float()
+    return F.max_pool2d(chosen[None, None], 9, stride=1, padding=4)[0, 0]
 
 
 def pseudo_label(
@@ -186,7 +188,7 @@ def pseudo_label(
         found[:, VESSELS] *= within[:, 0]
         vessels = found[0, VESSELS]
         uncertainty[place] = (vessels * (1 - vessels)).sum() / (vessels.sum() + 1)
-        found[0, DISC] *= largest_piece(found[0, DISC])
+        found[0, DISC] *= disc_piece(found[0, DISC], found[0, VESSELS])
         fractions = ((found[0] - low) / (high - low)).clamp(0, 1)
         unknown = ~data.known[place]
         maps[place, unknown] = (fractions[unknown] * 255).round().to(torch.uint8)
