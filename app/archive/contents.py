@@ -8,8 +8,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from app.archive.constraints import constraint_rows, selection
 from app.archive.formats import PNG, format_of
-from app.archive.knobs import knob_rows, selection
 from app.archive.layout import (
     LAYOUTS,
     MANIFEST,
@@ -249,7 +249,7 @@ Each pair is a fundus photograph and the map of exactly the vessels it shows. {d
 | Size | {resolution} x {resolution} px |
 | Model | {package["name"]}, version {package["version"]} |
 | Seed of the order | {order["seed"]} |
-{knob_rows(order)}\
+{constraint_rows(order)}\
 | Licence | {licence} |{volumes}
 
 ## Files

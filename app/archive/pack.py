@@ -13,8 +13,8 @@ from itertools import chain, zip_longest
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from app.archive.constraints import limits_of
 from app.archive.contents import card, folder_of, manifest_file, manifest_head, metadata_line
-from app.archive.knobs import limits_of
 from app.archive.layout import (
     README,
     archive_key,

@@ -1,4 +1,4 @@
-"""What an order asks of all its pairs alike: its limits, and what the data set card says of it."""
+"""Constraints that an order puts on all its pairs: its limits, and what the data set card says of them."""
 
 from collections.abc import Mapping
 from math import inf
@@ -24,7 +24,7 @@ def limits_of(order: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return limits
 
 
-def knob_rows(order: Mapping[str, Any]) -> str:
+def constraint_rows(order: Mapping[str, Any]) -> str:
     """Rows of the card's table."""
     rows = ""
     if order.get("style_seed") is not None:

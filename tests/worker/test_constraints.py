@@ -16,7 +16,7 @@ from app.storage import Storage
 from models import selection
 from models.likeness import KnownMaps
 from models.package import ModelPackage
-from models.sampling import PairSampler, Wish, pair_seed
+from models.sampling import PairSampler, SamplingOptions, pair_seed
 from tests.worker.checked import Check, embedded
 from tests.zips import maps, pack, vessels
 from worker.item import Worker
@@ -59,9 +59,9 @@ def test_one_style_and_one_eye(
     worker: Worker, db: Database, storage: Storage, sampler: PairSampler, order: Order
 ) -> None:
     archive = opened(storage, made(worker, db, order, style_seed=5, eye="left"))
-    wish = Wish(style_seed=5, eye="left")
+    options = SamplingOptions(style_seed=5, eye="left")
     for index in range(2):
-        (pair,) = sampler.sample([pair_seed(7, index)], wish)
+        (pair,) = sampler.sample([pair_seed(7, index)], options)
         png = archive.read(f"train/images/{index:06d}.png")
         assert png == encode_photograph(pair.image)
     manifest = json.loads(archive.read("manifest.json"))
