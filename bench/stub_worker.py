@@ -61,7 +61,7 @@ class StubSamplers:
     def __init__(self, packages: Any, device: str) -> None:
         self._sampler = StubSampler()
 
-    def get(self, model: str, digest: str) -> StubSampler:
+    def get(self, model: str, digest: str, resolution: int) -> StubSampler:
         return self._sampler
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from models.segmenter import probabilities
 from models.texture import TexturePainter
 from models.translator import VESSEL_FROM
 
+Lesions = Literal["none", "mixed", "all"]
 Member = TypeVar("Member")
 
 __all__ = ["Pair", "PairSampler", "SamplingOptions", "VesselMap", "pair_seed"]
@@ -35,10 +36,13 @@ class SamplingOptions:
     """What all pairs have in common, in place of what the seed of each would draw.
 
     style_seed: one style for all photographs, drawn from this seed. eye: the eye that all maps show.
+    lesions: how many of the photographs show lesions: none, as many as in training, or all. A package that
+    draws no lesions takes "mixed" for "none".
     """
 
     style_seed: int | None = None
     eye: Eye | None = None
+    lesions: Lesions = "mixed"
 
 
 DEFAULT_OPTIONS = SamplingOptions()
@@ -77,7 +81,8 @@ class Pair:
 
     image: RGB uint8 [H, W, 3], black outside the field of view. label: vessels, uint8 [H, W], 0 or
     255. mask: field of view, uint8 [H, W], 0 or 255. vessel_share: vessel pixels per pixel of the
-    field of view.
+    field of view. disc: optic disc, uint8 [H, W], 0 or 255. lesions: uint8 [H, W], 0 none, 1 dark, 2
+    bright. The last two are None from packages that do not draw them.
     """
 
     seed: int
@@ -85,6 +90,8 @@ class Pair:
     label: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     vessel_share: float
+    disc: NDArray[np.uint8] | None = None
+    lesions: NDArray[np.uint8] | None = None
 
     @property
     def field(self) -> NDArray[np.uint8]:
@@ -139,14 +146,15 @@ class PairSampler:
     nothing in them mixes samples.
     """
 
-    def __init__(self, package: ModelPackage, device: str = "auto"):
-        """Place the package's networks on a device.
+    def __init__(self, package: ModelPackage, device: str = "auto", resolution: int | None = None):
+        """Place the package's networks on a device, to draw pairs of one of its resolutions, in pixels; of
+        the smallest if none is given.
 
         Raises:
-            ValueError: if the device is not there.
+            ValueError: if the device is not there; if the package does not have the resolution.
         """
         self.package = package
-        self.resolution = package.resolution
+        self.resolution = package.check_resolution(resolution)
         self.batch_size = package.sampling.batch_size
         self._device = Device.choose(device)
         self._vessels = self._device.place(package.vessel_generator()).eval().requires_grad_(False)
@@ -339,6 +347,8 @@ class PairSampler:
         config = self.package.sampling
         if options.eye and not config.eye:
             raise ValueError("the package does not know which eye its maps show")
+        if options.lesions == "all" and not self.package.draws_lesions:
+            raise ValueError("the package draws no lesions")
         generator = torch.Generator().manual_seed(seed)
         latent = torch.randn(self.package.vessel_config.latent, generator=generator)
         code = torch.randn(len(self._style_mean), generator=generator)

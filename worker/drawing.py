@@ -29,7 +29,11 @@ def draw_pairs(
 
     Raises models.selection.LimitsNotMet; StorageKeyError where given maps are not there.
     """
-    options = SamplingOptions(style_seed=order.get("style_seed"), eye=order.get("eye"))
+    options = SamplingOptions(
+        style_seed=order.get("style_seed"),
+        eye=order.get("eye"),
+        lesions=order.get("lesions") or "mixed",
+    )
     if order.get("maps"):
         return _render_maps(sampler, order, indices, options, storage)
     of_maps = dict(OF_MAPS)

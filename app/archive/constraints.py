@@ -12,6 +12,12 @@ MEASURES = {
     "contrast": "grey levels of 255 by which vessels are darker than their rim, in the green channel",
 }
 
+LESIONS = {
+    "none": "none",
+    "mixed": "mixed: as often as in the training photographs",
+    "all": "all: in every photograph",
+}
+
 
 def limits_of(order: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """The least and the most that the order takes of each measure that it limits."""
@@ -31,6 +37,8 @@ def constraint_rows(order: Mapping[str, Any]) -> str:
         rows += f"| Style | one for all photographs, seed {order['style_seed']} |\n"
     if order.get("eye"):
         rows += f"| Eye | {order['eye']} |\n"
+    if order.get("lesions"):
+        rows += f"| Lesions | {LESIONS[order['lesions']]} |\n"
     if maps := order.get("maps"):
         rows += f"| Vessel maps | {maps['count']} given ones; metadata has each pair's `map` |\n"
     if avoided := order.get("not_like"):

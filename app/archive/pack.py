@@ -165,8 +165,9 @@ class _Tables:
                 raise ArchiveError(f"shard {ordinal} has pair {found} in the place of pair {due}")
             self._add_pair(record)
             if not self._in_tars:
-                self._add_files(record.entries)
-                segment_bytes = record.entries[-1].end
+                entries = list(record.entries.values())
+                self._add_files(entries)
+                segment_bytes = entries[-1].end
         if tars:
             self._add_files(tars)
             segment_bytes = tars[-1].end

@@ -126,6 +126,14 @@ def test_a_package_that_does_not_know_its_eye_refuses_one(package, monkeypatch):
         sampler.sample([1], SamplingOptions(eye="left"))
 
 
+def test_a_package_without_lesions_draws_none(sampler):
+    (pair,) = sampler.sample([1], SamplingOptions(lesions="none"))
+    assert (pair.disc, pair.lesions) == (None, None)
+    assert (pair.image == sampler.sample([1])[0].image).all()
+    with pytest.raises(ValueError, match="draws no lesions"):
+        sampler.sample([1], SamplingOptions(lesions="all"))
+
+
 def test_a_cut_field_takes_rows_from_pairs_and_changes_nothing_else(sampler, package, monkeypatch):
     seeds, bare = [1, 2, 3], np.zeros((64, 64), np.uint8)
     bare[8:40, 30:34] = 1
