@@ -86,7 +86,7 @@ def _write_segment(
         shard = ShardWriter(file, {"count": len(pairs)})
         for index, pair in enumerate(pairs):
             facts = {"seed": pair.seed, "vessel_share": pair.vessel_share}
-            shard.add(index, pair.image, pair.label, pair.mask, **facts)
+            shard.add(index, *pair.images, **facts)
         records = shard.finish(environment)
     with storage.write(index_key("bench", 0)) as file:
         file.write(records)

@@ -19,7 +19,7 @@ import torch
 import worker.item
 from app.database import Database, open_database
 from app.settings import Settings
-from models.sampling import NO_WISH, Pair, VesselMap, Wish
+from models.sampling import DEFAULT_OPTIONS, Pair, SamplingOptions, VesselMap
 from worker.celery_app import celery as celery  # what the command line looks for
 
 SIDE = 64  # pixels
@@ -41,7 +41,9 @@ class StubSampler:
         light = (180 - x + np.random.default_rng(0).normal(0, 4, (SIDE, SIDE))) * self._field
         self._image = np.repeat(light[..., None], 3, axis=2).astype(np.uint8)
 
-    def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[VesselMap]:
+    def draw_maps(
+        self, seeds: Sequence[int], options: SamplingOptions = DEFAULT_OPTIONS
+    ) -> list[VesselMap]:
         shares = self._label.astype(np.float32)
         return [VesselMap(seed, self._label, self._field, torch.empty(0), shares) for seed in seeds]
 
@@ -59,7 +61,7 @@ class StubSamplers:
     def __init__(self, packages: Any, device: str) -> None:
         self._sampler = StubSampler()
 
-    def get(self, model: str, digest: str) -> StubSampler:
+    def get(self, model: str, digest: str, resolution: int) -> StubSampler:
         return self._sampler
 
 

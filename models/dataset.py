@@ -39,13 +39,28 @@ class LabelledPair(NamedTuple):
     mask: Tensor
 
 
+class MaskedPair(NamedTuple):
+    """A pair of an order with masks of optic disc or lesions, [C, H, W] float32.
+
+    ``image``, ``label``, ``mask``: as of a LabelledPair. ``disc``: [1, H, W], 1 within the disc, else 0.
+    ``lesions``: [2, H, W], 1 where there are dark and bright lesions, else 0. Masks that the order lacks
+    have no channel: [0, H, W].
+    """
+
+    image: Tensor
+    label: Tensor
+    mask: Tensor
+    disc: Tensor
+    lesions: Tensor
+
+
 class PairDataset(Dataset[Any]):
     """The pairs of one split, in the order of their indices.
 
     ``source`` is the folder that an order was unpacked into, or its zip, or the zips of its volumes;
-    zips are read as they are, also by the worker processes of a DataLoader. ``transform`` is given each
-    pair; what it returns is the item. ``records`` has what is known of each pair: index, seed,
-    vessel_share (0 to 1), and so on.
+    zips are read as they are, also by the worker processes of a DataLoader. A pair is a LabelledPair, or a
+    MaskedPair if the order has masks of disc or lesions. ``transform`` is given each pair; what it returns
+    is the item. ``records`` has what is known of each pair: index, seed, vessel_share (0 to 1), and so on.
 
     Raises:
         DataError: there is no such source, or no pair of the split in it.
@@ -55,7 +70,7 @@ class PairDataset(Dataset[Any]):
         self,
         source: Path | str | Sequence[Path | str],
         split: Split = "train",
-        transform: Callable[[LabelledPair], Any] | None = None,
+        transform: Callable[[Any], Any] | None = None,
     ) -> None:
         sources = [source] if isinstance(source, Path | str) else source
         self._transform = transform
@@ -78,7 +93,7 @@ class PairDataset(Dataset[Any]):
         return len(self._pairs)
 
     def __getitem__(self, place: int) -> Any:
-        """The pair at this place of the split, a LabelledPair if there is no transform.
+        """The pair at this place of the split, as it is if there is no transform.
 
         Raises:
             DataError: one of its pictures cannot be read; names it.
@@ -87,7 +102,16 @@ class PairDataset(Dataset[Any]):
         image = _read(files, folder + record["file_name"], "RGB")
         label = _read(files, folder + record["label_file_name"], "L")
         mask = _read(files, folder + record["mask_file_name"], "L")
+        pair: LabelledPair | MaskedPair
         pair = LabelledPair(image, (label > 0.5).float(), (mask > 0.5).float())
+        if {"disc_file_name", "lesions_file_name"} & record.keys():
+            disc = lesions = mask[:0]
+            if name := record.get("disc_file_name"):
+                disc = (_read(files, folder + name, "L") > 0.5).float()
+            if name := record.get("lesions_file_name"):
+                kinds = (_read(files, folder + name, "L") * 255).round()
+                lesions = torch.cat([kinds == 1, kinds == 2]).float()
+            pair = MaskedPair(*pair, disc, lesions)
         return pair if self._transform is None else self._transform(pair)
 
 

@@ -31,6 +31,8 @@ class Role(Enum):
     LABEL = "label"
     MASK = "mask"
     SECOND = "label of a second observer"
+    DISC = "mask of the optic disc"
+    LESIONS = "mask of lesions"
 
 
 FOLDERS = {
@@ -44,7 +46,11 @@ FOLDERS = {
     "mask": Role.MASK,
     "2nd_manual": Role.SECOND,
     "labels-vk": Role.SECOND,
+    "discs": Role.DISC,
+    "disc": Role.DISC,
+    "lesions": Role.LESIONS,
 }
+UNUSED = (Role.DISC, Role.LESIONS)  # masks that orders come with, and that nothing here reads
 # Ends of the stem that say more than the folder does.
 ENDS = (
     (re.compile(r"(_1stHO|\.ah)$", re.IGNORECASE), Role.LABEL),
@@ -71,7 +77,8 @@ class Recognised:
     pairs: tuple[PairNames, ...]
     photos_alone: tuple[str, ...]  # no label belongs to them
     alone: tuple[tuple[str, Role], ...]  # labels and masks to which no photograph belongs
-    spare: tuple[tuple[str, Role], ...]  # second observers' labels, and further ones of a role
+    # Second observers' labels, masks of what no pair has, and further ones of a role.
+    spare: tuple[tuple[str, Role], ...]
 
 
 def is_picture(name: str) -> bool:
@@ -99,6 +106,7 @@ def recognise_pairs(names: Iterable[str]) -> Recognised:
         alone += [(str(path), Role.MASK) for path in stray_masks]
         spare += [(str(path), Role.SECOND) for path in [*roles[Role.SECOND], *more]]
         spare += [(str(path), Role.MASK) for path in more_masks]
+        spare += [(str(path), role) for role in UNUSED for path in roles[role]]
     return Recognised(
         tuple(sorted(pairs, key=lambda pair: pair.photo)),
         tuple(sorted(photos_alone)),

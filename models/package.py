@@ -32,6 +32,7 @@ TRACER_WEIGHTS = "tracer.safetensors"
 STYLE_MEAN, STYLE_FACTOR = "style.mean", "style.factor"
 TEXTURE_COVARIANCES, TEXTURE_PATCHINESS = "texture.covariances", "texture.patchiness"
 FILES = {"vessel": VESSEL_WEIGHTS, "translator": TRANSLATOR_WEIGHTS, "tracer": TRACER_WEIGHTS}
+LESION_CHANNELS = frozenset({"dark_lesions", "bright_lesions"})  # of a map
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 Network = TypeVar("Network", bound=nn.Module)
@@ -111,7 +112,27 @@ class ModelPackage:
         self.translator_config = TranslatorConfig(**networks["translator"]["config"])
         self.sampling = SamplingConfig(**manifest["sampling"])
         self.resolution = self.vessel_config.resolution
+        self.resolutions: tuple[int, ...] = (self.resolution,)
+        self.channels: tuple[str, ...] = ("vessels",)
         self._tensors = tensors
+
+    @property
+    def draws_lesions(self) -> bool:
+        """Whether its maps have a channel of lesions."""
+        return not LESION_CHANNELS.isdisjoint(self.channels)
+
+    def check_resolution(self, resolution: int | None) -> int:
+        """The resolution, in pixels, or the smallest if None is given.
+
+        Raises:
+            ValueError: if the package does not have it; names those that it has.
+        """
+        if resolution is None:
+            return min(self.resolutions)
+        if resolution not in self.resolutions:
+            sizes = ", ".join(map(str, self.resolutions))
+            raise ValueError(f"the package makes pairs of {sizes} px, not of {resolution}")
+        return resolution
 
     def vessel_generator(self) -> VesselGenerator:
         """A new stage-one network with the package's weights."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,23 +25,27 @@ from models.segmenter import probabilities
 from models.texture import TexturePainter
 from models.translator import VESSEL_FROM
 
+Lesions = Literal["none", "mixed", "all"]
 Member = TypeVar("Member")
 
-__all__ = ["Pair", "PairSampler", "VesselMap", "Wish", "pair_seed"]
+__all__ = ["Pair", "PairSampler", "SamplingOptions", "VesselMap", "pair_seed"]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is wanted of every pair alike, in place of what its own seed would draw.
+class SamplingOptions:
+    """What all pairs have in common, in place of what the seed of each would draw.
 
-    style_seed: draws one style for all photographs. eye: the one that all maps show.
+    style_seed: one style for all photographs, drawn from this seed. eye: the eye that all maps show.
+    lesions: how many of the photographs show lesions: none, as many as in training, or all. A package that
+    draws no lesions takes "mixed" for "none".
     """
 
     style_seed: int | None = None
     eye: Eye | None = None
+    lesions: Lesions = "mixed"
 
 
-NO_WISH = Wish()
+DEFAULT_OPTIONS = SamplingOptions()
 CANDIDATES = (
     8  # maps of one pair at most: where a third are turned away, one pair in 5,000 needs more
 )
@@ -77,7 +81,8 @@ class Pair:
 
     image: RGB uint8 [H, W, 3], black outside the field of view. label: vessels, uint8 [H, W], 0 or
     255. mask: field of view, uint8 [H, W], 0 or 255. vessel_share: vessel pixels per pixel of the
-    field of view.
+    field of view. disc: optic disc, uint8 [H, W], 0 or 255. lesions: uint8 [H, W], 0 none, 1 dark, 2
+    bright. The last two are None from packages that do not draw them.
     """
 
     seed: int
@@ -85,6 +90,8 @@ class Pair:
     label: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     vessel_share: float
+    disc: NDArray[np.uint8] | None = None
+    lesions: NDArray[np.uint8] | None = None
 
     @property
     def field(self) -> NDArray[np.uint8]:
@@ -139,14 +146,15 @@ class PairSampler:
     nothing in them mixes samples.
     """
 
-    def __init__(self, package: ModelPackage, device: str = "auto"):
-        """Place the package's networks on a device.
+    def __init__(self, package: ModelPackage, device: str = "auto", resolution: int | None = None):
+        """Place the package's networks on a device, to draw pairs of one of its resolutions, in pixels; of
+        the smallest if none is given.
 
         Raises:
-            ValueError: if the device is not there.
+            ValueError: if the device is not there; if the package does not have the resolution.
         """
         self.package = package
-        self.resolution = package.resolution
+        self.resolution = package.check_resolution(resolution)
         self.batch_size = package.sampling.batch_size
         self._device = Device.choose(device)
         self._vessels = self._device.place(package.vessel_generator()).eval().requires_grad_(False)
@@ -174,23 +182,27 @@ class PairSampler:
         """What, besides seed and package, the bytes of a pair depend on."""
         return self._device.environment
 
-    def sample(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[Pair]:
+    def sample(
+        self, seeds: Sequence[int], options: SamplingOptions = DEFAULT_OPTIONS
+    ) -> list[Pair]:
         """Draw the pairs of 1 to ``batch_size`` seeds.
 
         Raises:
-            ValueError: for more seeds than a batch holds, or none; for a wish that the package
+            ValueError: for more seeds than a batch holds, or none; for options that the package
                 cannot meet.
         """
-        return self.render(self.draw_maps(seeds, wish))
+        return self.render(self.draw_maps(seeds, options))
 
-    def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[VesselMap]:
+    def draw_maps(
+        self, seeds: Sequence[int], options: SamplingOptions = DEFAULT_OPTIONS
+    ) -> list[VesselMap]:
         """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`.
 
         A map with more small loops than the package allows is drawn again; of CANDIDATES maps that all
         have, the one with the fewest is taken.
         """
         self._check_fits(seeds)
-        searches = [_MapSearch(seed, self._noise(seed, wish)) for seed in seeds]
+        searches = [_MapSearch(seed, self._noise(seed, options)) for seed in seeds]
         while open_searches := [search for search in searches if not search.done]:
             turns = list(islice(cycle(open_searches), self.batch_size))
             latents = torch.stack([search.next_latent() for search in turns])
@@ -217,7 +229,7 @@ class PairSampler:
         seed: int,
         label: NDArray[np.uint8],
         field: NDArray[np.uint8] | None,
-        wish: Wish = NO_WISH,
+        options: SamplingOptions = DEFAULT_OPTIONS,
     ) -> VesselMap:
         """A given map in the place of one that stage one draws; the style is still the seed's.
 
@@ -238,18 +250,18 @@ class PairSampler:
             inside = FieldOfView(0.5, 0.5, radius, half_height).draw(self.resolution)
         else:
             inside = self._fit(field) > 0.5
-        return self.place_shares(seed, shares, inside, wish)
+        return self.place_shares(seed, shares, inside, options)
 
     def place_shares(
         self,
         seed: int,
         shares: NDArray[np.floating[Any]],
         field: NDArray[np.bool_],
-        wish: Wish = NO_WISH,
+        options: SamplingOptions = DEFAULT_OPTIONS,
     ) -> VesselMap:
         """As :meth:`place_map`, of a map that is known finer than its pixels: how much of each is vessel,
         float [R, R] within [0, 1], and the field of view, bool [R, R]."""
-        style = self._noise(seed, wish).style
+        style = self._noise(seed, options).style
         return _map(seed, (shares > VESSEL_FROM) & field, field, style, shares)
 
     def _fit(self, plane: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -331,20 +343,22 @@ class PairSampler:
         if not 1 <= len(members) <= self.batch_size:
             raise ValueError(f"a batch of {len(members)}: give 1 to {self.batch_size}")
 
-    def _noise(self, seed: int, wish: Wish) -> _Noise:
+    def _noise(self, seed: int, options: SamplingOptions) -> _Noise:
         config = self.package.sampling
-        if wish.eye and not config.eye:
+        if options.eye and not config.eye:
             raise ValueError("the package does not know which eye its maps show")
+        if options.lesions == "all" and not self.package.draws_lesions:
+            raise ValueError("the package draws no lesions")
         generator = torch.Generator().manual_seed(seed)
         latent = torch.randn(self.package.vessel_config.latent, generator=generator)
         code = torch.randn(len(self._style_mean), generator=generator)
         place = torch.randn(3, generator=generator).clamp(-2, 2)
-        # Drawn also where it is wished otherwise: what comes after must not depend on it.
+        # Drawn also where the options say otherwise: what comes after must not depend on it.
         mirrored = bool(torch.rand((), generator=generator) < 0.5)
-        if wish.eye:
-            mirrored = wish.eye != config.eye
-        if wish.style_seed is not None:
-            generator = torch.Generator().manual_seed(wish.style_seed)
+        if options.eye:
+            mirrored = options.eye != config.eye
+        if options.style_seed is not None:
+            generator = torch.Generator().manual_seed(options.style_seed)
             code = torch.randn(len(self._style_mean), generator=generator)
         x, y, radius = (
             mean + deviation * float(value)

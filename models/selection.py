@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from models.quality import OF_MAPS, OF_PHOTOGRAPHS, Limits, judge, span
-from models.sampling import Pair, PairSampler, VesselMap, Wish
+from models.sampling import Pair, PairSampler, SamplingOptions, VesselMap
 from models.seeds import candidate_seed
 
 # Where one candidate in fifty is good, one pair in 30,000 finds none among so many.
@@ -76,13 +76,13 @@ class Selection:
         self,
         sampler: PairSampler,
         order_seed: int,
-        wish: Wish,
+        options: SamplingOptions,
         limits: Limits,
         of_maps: Mapping[str, Callable[[VesselMap | Pair], float]] = OF_MAPS,
     ):
         self._sampler = sampler
         self._order_seed = order_seed
-        self._wish = wish
+        self._options = options
         self._limits = limits
         traced = sampler.traces
         self._of_maps = {} if traced else of_maps
@@ -123,7 +123,7 @@ class Selection:
         ]
         seeds = [candidate_seed(self._order_seed, s.index, s.next + ahead) for s, ahead in turns]
         for (search, _), drawn in zip(
-            turns, self._sampler.draw_maps(seeds, self._wish), strict=True
+            turns, self._sampler.draw_maps(seeds, self._options), strict=True
         ):
             if search not in self._searches:
                 continue  # an earlier candidate of this batch was good

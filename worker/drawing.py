@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.archive.knobs import limits_of
+from app.archive.constraints import limits_of
 from app.archive.segment import Entry, PairRecord
 from app.storage import Storage
 from app.uploads.pictures import read_entry, read_record
 from models.likeness import KnownMaps
 from models.quality import OF_MAPS
-from models.sampling import PairSampler, Wish, pair_seed
+from models.sampling import PairSampler, SamplingOptions, pair_seed
 from models.selection import Chosen, Selection
 
 MAPS_KEPT = 64  # read maps that are kept: a shard may come to a map again
@@ -29,13 +29,17 @@ def draw_pairs(
 
     Raises models.selection.LimitsNotMet; StorageKeyError where given maps are not there.
     """
-    wish = Wish(style_seed=order.get("style_seed"), eye=order.get("eye"))
+    options = SamplingOptions(
+        style_seed=order.get("style_seed"),
+        eye=order.get("eye"),
+        lesions=order.get("lesions") or "mixed",
+    )
     if order.get("maps"):
-        return _render_maps(sampler, order, indices, wish, storage)
+        return _render_maps(sampler, order, indices, options, storage)
     of_maps = dict(OF_MAPS)
     if order.get("not_like"):
         of_maps["likeness"] = _known_maps(sampler, order["not_like"], storage).likeness
-    return Selection(sampler, order["seed"], wish, limits_of(order), of_maps).pairs(indices)
+    return Selection(sampler, order["seed"], options, limits_of(order), of_maps).pairs(indices)
 
 
 def _known_maps(sampler: PairSampler, maps: Mapping[str, Any], storage: Storage) -> KnownMaps:
@@ -59,7 +63,11 @@ def _read_map(
 
 
 def _render_maps(
-    sampler: PairSampler, order: Mapping[str, Any], indices: range, wish: Wish, storage: Storage
+    sampler: PairSampler,
+    order: Mapping[str, Any],
+    indices: range,
+    options: SamplingOptions,
+    storage: Storage,
 ) -> Iterator[list[Chosen]]:
     """Pair i photographs map i, from the first again behind the last."""
     maps = order["maps"]
@@ -71,7 +79,7 @@ def _render_maps(
         for index in batch:
             file, label, mask = read(index % maps["count"])
             files.append(file)
-            placed.append(sampler.place_map(pair_seed(order["seed"], index), label, mask, wish))
+            placed.append(sampler.place_map(pair_seed(order["seed"], index), label, mask, options))
         pairs = sampler.render(placed)
         yield [
             Chosen(index, pair, map=file)

@@ -8,7 +8,7 @@ import os
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import numpy as np
 import scipy
 
 from app.archive.formats import format_name
-from app.archive.layout import index_key, segment_key
+from app.archive.layout import REQUIRED_ROLES, ImageRole, image_roles, index_key, segment_key
 from app.archive.shard import ShardWriter
 from app.jobs.leases import Claim
 from app.storage import Storage
@@ -39,22 +39,28 @@ BATCHES_AHEAD = 4  # batches that may wait for encoding or writing
 class EncodedPair:
     seed: int
     vessel_share: float
-    image: bytes
-    label: bytes
-    mask: bytes
+    images: tuple[bytes, ...]  # files, in the order of the roles
 
 
 PHOTOGRAPHS = {"png": encode_photograph, "jpeg": encode_jpeg, "tiff": encode_tiff}
 
 
-def encode_pair(pair: Pair, image_format: str = "png") -> EncodedPair:
-    return EncodedPair(
-        pair.seed,
-        pair.vessel_share,
-        PHOTOGRAPHS[image_format](pair.image),
-        encode_map(pair.label),
-        encode_map(pair.mask),
-    )
+def encode_pair(
+    pair: Pair, image_format: str = "png", roles: Sequence[ImageRole] = REQUIRED_ROLES
+) -> EncodedPair:
+    """The files of these images of the pair; photographs are in the image format, the others PNG.
+
+    Raises:
+        ValueError: if the pair lacks one of them.
+    """
+
+    def encode(role: ImageRole) -> bytes:
+        pixels = getattr(pair, role)
+        if pixels is None:
+            raise ValueError(f"the sampler has drawn no {role} of pair {pair.seed}")
+        return PHOTOGRAPHS[image_format](pixels) if role == "image" else encode_map(pixels)
+
+    return EncodedPair(pair.seed, pair.vessel_share, tuple(map(encode, roles)))
 
 
 def environment_of(sampler: PairSampler, image_format: str = "png") -> dict[str, str]:
@@ -130,11 +136,11 @@ def _write_pairs(
     clock: StageClock,
     report: Callable[[int], None],
 ) -> None:
-    image_format = format_name(claim.request)
+    image_format, roles = format_name(claim.request), image_roles(claim.request)
 
     def encode(pair: Pair) -> EncodedPair:
         with clock.at("encode"):
-            return encode_pair(pair, image_format)
+            return encode_pair(pair, image_format, roles)
 
     def write(chosen: Chosen, encoding: Future[EncodedPair]) -> None:
         pair = encoding.result()
@@ -146,7 +152,7 @@ def _write_pairs(
             "map": chosen.map,
         }
         with clock.at("upload"):
-            shard.add(chosen.index, pair.image, pair.label, pair.mask, **facts)
+            shard.add(chosen.index, *pair.images, **facts)
 
     done = 0
     waiting: deque[Future[None]] = deque()

@@ -40,7 +40,7 @@ def explain(error: Exception) -> Failure:
                 final=True,
             )
         case ModelUnavailable():
-            return Failure(error.code, str(error))
+            return Failure(error.code, str(error), error.final)
         case NoSuchPicture():
             return Failure(
                 "maps_missing",

@@ -123,7 +123,8 @@ class Worker:
             return check_upload(claim, self._storage, report)
         model = claim.request["model"]
         if claim.kind == ItemKind.SHARD:
-            sampler = self._samplers.get(model, claim.package_digest)
+            resolution = claim.request["resolution"]
+            sampler = self._samplers.get(model, claim.package_digest, resolution)
             return run_shard(claim, sampler, self._storage, report)
         package = self._packages.manifest(model, claim.package_digest)
         finished = finished_shards(self._db, claim.job_id)

@@ -28,11 +28,15 @@ ABANDONED = 24 * 3600  # seconds after which a folder that was never finished is
 
 
 class ModelUnavailable(Exception):
-    """The package that the order was made with cannot be used here; ``code`` says why."""
+    """The package that the order was made with cannot be used here; ``code`` says why.
 
-    def __init__(self, code: str, detail: str) -> None:
+    ``final``: trying again, perhaps elsewhere, would not help.
+    """
+
+    def __init__(self, code: str, detail: str, final: bool = False) -> None:
         super().__init__(detail)
         self.code = code
+        self.final = final
 
 
 class Packages:
@@ -172,22 +176,30 @@ class SamplerCache:
     def __init__(self, packages: Packages, device: str) -> None:
         self._packages = packages
         self._device = device
-        self._digest: str | None = None
+        self._held: tuple[str, int] | None = None  # digest and resolution
         self._sampler: PairSampler | None = None
 
-    def get(self, model: str, digest: str) -> PairSampler:
-        """The sampler of this package. Raises ModelUnavailable, also for a damaged package."""
-        if self._sampler is None or self._digest != digest:
+    def get(self, model: str, digest: str, resolution: int) -> PairSampler:
+        """The sampler of this package for pairs of this resolution, in pixels.
+
+        Raises:
+            ModelUnavailable: the package is damaged or not there, or does not have the resolution.
+        """
+        if self._sampler is None or self._held != (digest, resolution):
             started = time.monotonic()
             self._sampler = None  # frees its memory before the next one takes its own
             package = self._load(model, digest)
+            if resolution not in package.resolutions:
+                sizes = ", ".join(map(str, package.resolutions))
+                detail = f"The model {model} makes pairs of {sizes} px, not of {resolution}."
+                raise ModelUnavailable("resolution_missing", detail, final=True)
             try:
-                self._sampler = PairSampler(package, self._device)
+                self._sampler = PairSampler(package, self._device, resolution)
             except ValueError as error:
                 raise ModelUnavailable(
                     "device_missing", f"The worker cannot use its device: {error}."
                 ) from error
-            self._digest = digest
+            self._held = digest, resolution
             MODEL_LOADS.inc()
             MODEL_LOAD_SECONDS.inc(time.monotonic() - started)
         return self._sampler

@@ -8,12 +8,14 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from app.archive.constraints import constraint_rows, selection
 from app.archive.formats import PNG, format_of
-from app.archive.knobs import knob_rows, selection
 from app.archive.layout import (
     LAYOUTS,
     MANIFEST,
     TAR_PAIRS,
+    ImageRole,
+    image_roles,
     layout_of,
     of_volume,
     pair_names,
@@ -37,11 +39,22 @@ ORDERED = (
     "minimum_quality",
     "maps",
     "not_like",
+    "lesions",
+    "masks",
 )
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 # Licence ids that the Hugging Face hub knows and that a package is likely to carry.
 HUB_LICENCES = {"cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
+
+# What the manifest calls the images of all pairs.
+COUNTED: dict[ImageRole, str] = {
+    "image": "images",
+    "label": "labels",
+    "mask": "masks",
+    "disc": "discs",
+    "lesions": "lesions",
+}
 
 SIZE_CATEGORIES = (
     (1_000, "n<1K"),
@@ -56,11 +69,12 @@ def metadata_line(record: PairRecord, folder: str = "") -> bytes:
 
     Keys that end in ``file_name`` become image columns on loading.
     """
-    image, label, mask = (entry.name.removeprefix(folder) for entry in record.entries)
+    names = {
+        "file_name" if role == "image" else f"{role}_file_name": entry.name.removeprefix(folder)
+        for role, entry in record.entries.items()
+    }
     line = {
-        "file_name": image,
-        "label_file_name": label,
-        "mask_file_name": mask,
+        **names,
         "index": record.index,
         "seed": record.seed,
         "vessel_share": record.vessel_share,
@@ -96,7 +110,7 @@ def manifest_head(
             "licence": package["licence"],
         },
         "environments": environments,
-        "counts": {"pairs": pairs, "images": pairs, "labels": pairs, "masks": pairs},
+        "counts": dict.fromkeys(("pairs", *(COUNTED[role] for role in image_roles(order))), pairs),
         "splits": splits,
         **({"rejected": rejected} if rejected else {}),
     }
@@ -128,7 +142,7 @@ FOR_DATASETS = """\
 from datasets import load_dataset
 
 pairs = load_dataset("imagefolder", data_dir="path/to/this/folder", split="train")
-pairs[0]["image"], pairs[0]["label"], pairs[0]["mask"]
+{columns}
 ```"""
 
 FOR_PAIRS = """\
@@ -144,9 +158,17 @@ import webdataset
 
 tars = sorted(glob("path/to/this/folder/train/*.tar"))
 pairs = webdataset.WebDataset(tars, shardshuffle=False).decode("pil")
-for image, label, mask, facts in pairs.to_tuple("image.{extension}", "label.png", "mask.png", "json"):
+for {variables}, facts in pairs.to_tuple({members}, "json"):
     ...
 ```"""
+
+DESCRIBED: dict[ImageRole, str] = {
+    "image": "the photographs, {photographs}.",
+    "label": "the vessels, one channel, 0 or 255.",
+    "mask": "the field of view, one channel, 0 or 255; the photograph is black outside.",
+    "disc": "the optic disc, one channel, 0 or 255.",
+    "lesions": "lesions, one channel: 0 none, 1 dark (microaneurysms, haemorrhages), 2 bright (exudates).",
+}
 
 IN_TARS = """In {folders}, tar files. Each holds the pairs of {tar_pairs} indices in a row; the first of them is its
 number times {tar_pairs}. A pair's files:"""
@@ -207,17 +229,22 @@ def card(
         unpacking = UNPACKING
         if layout.apart:
             where = f"In {folders}, in a folder for each volume:"
-    image, label, mask = map(folder_of, (layout.image, layout.label, layout.mask))
+    roles = image_roles(order)
+    places = {role: folder_of(layout.files[role]) for role in roles}
     metadata = "`metadata.jsonl`: a line a pair: file names, index"
     if layout is LAYOUTS["imagefolder"]:
-        loading = FOR_DATASETS
+        loading = FOR_DATASETS.format(columns=", ".join(f'pairs[0]["{role}"]' for role in roles))
     elif layout.tar is None:
         configs, loading = "", FOR_PAIRS.format(formats=formats)
     else:
         where = IN_TARS.format(folders=folders, tar_pairs=TAR_PAIRS)
-        image, label, mask = pair_names(0, order)
+        places = pair_names(0, order)
         metadata = f"`{stem_of(0, order)}.json`: index"
-        loading = FOR_WEBDATASET.format(extension=image_format.extension)
+        members = (f'"{places[role].partition(".")[2]}"' for role in roles)
+        loading = FOR_WEBDATASET.format(variables=", ".join(roles), members=", ".join(members))
+    described = "".join(
+        f"- `{places[role]}`: {DESCRIBED[role].format(photographs=photographs)}\n" for role in roles
+    )
     drawn = DRAWN_FROM_MAPS if order.get("maps") else DRAWN
     size = next((name for limit, name in SIZE_CATEGORIES if count < limit), "1M<n<10M")
     title = f"{count} synthetic fundus photographs with vessel labels, {resolution} px"
@@ -249,16 +276,14 @@ Each pair is a fundus photograph and the map of exactly the vessels it shows. {d
 | Size | {resolution} x {resolution} px |
 | Model | {package["name"]}, version {package["version"]} |
 | Seed of the order | {order["seed"]} |
-{knob_rows(order)}\
+{constraint_rows(order)}\
 | Licence | {licence} |{volumes}
 
 ## Files
 
 {where}
 
-- `{image}`: the photographs, {photographs}.
-- `{label}`: the vessels, one channel, 0 or 255.
-- `{mask}`: the field of view, one channel, 0 or 255; the photograph is black outside.
+{described}\
 - {metadata}, seed, and the share of the field of
   view that is vessel (0 to 1).
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 from app.archive.formats import format_of
 
@@ -13,6 +13,11 @@ MANIFEST = "manifest.json"
 METADATA = "metadata.jsonl"
 SPLITS = ("train", "val", "test")
 WHOLE = {"train": 1.0}  # the splits of an order that asks for none
+
+# The images of a pair, in the order in which they stand in the archive.
+ImageRole = Literal["image", "label", "mask", "disc", "lesions"]
+REQUIRED_ROLES: tuple[ImageRole, ...] = ("image", "label", "mask")  # of every pair
+OPTIONAL_ROLES: tuple[ImageRole, ...] = ("disc", "lesions")  # of orders that ask for them
 
 NOT_PACKED = 2**64 - 1
 
@@ -55,9 +60,7 @@ class Layout:
     """
 
     folders: Mapping[str, str]  # of each split
-    image: str
-    label: str
-    mask: str
+    files: Mapping[ImageRole, str]
     tar: str | None = None  # that holds the pairs, if they lie in tars
     apart: bool = False  # each of several volumes has folders of its own
 
@@ -66,24 +69,37 @@ LAYOUTS = {
     # As Hugging Face datasets reads it.
     "imagefolder": Layout(
         {name: name for name in SPLITS},
-        image="images/{stem}.{extension}",
-        label="labels/{stem}.png",
-        mask="masks/{stem}.png",
+        {
+            "image": "images/{stem}.{extension}",
+            "label": "labels/{stem}.png",
+            "mask": "masks/{stem}.png",
+            "disc": "discs/{stem}.png",
+            "lesions": "lesions/{stem}.png",
+        },
         apart=True,
     ),
-    # As programs written for DRIVE expect it (Staal et al. 2004), but for the file format.
+    # As programs written for DRIVE expect it (Staal et al. 2004), but for the file format. DRIVE has
+    # neither discs nor lesions: they are named as its masks are.
     "drive": Layout(
         {"train": "training", "val": "validation", "test": "test"},
-        image="images/{stem}_{split}.{extension}",
-        label="1st_manual/{stem}_manual1.png",
-        mask="mask/{stem}_{split}_mask.png",
+        {
+            "image": "images/{stem}_{split}.{extension}",
+            "label": "1st_manual/{stem}_manual1.png",
+            "mask": "mask/{stem}_{split}_mask.png",
+            "disc": "disc/{stem}_{split}_disc.png",
+            "lesions": "lesions/{stem}_{split}_lesions.png",
+        },
     ),
     # As the webdataset library reads it: a pair's files have the same name up to the first dot.
     "webdataset": Layout(
         {name: name for name in SPLITS},
-        image="{stem}.image.{extension}",
-        label="{stem}.label.png",
-        mask="{stem}.mask.png",
+        {
+            "image": "{stem}.image.{extension}",
+            "label": "{stem}.label.png",
+            "mask": "{stem}.mask.png",
+            "disc": "{stem}.disc.png",
+            "lesions": "{stem}.lesions.png",
+        },
         tar="{split}-{block:06d}.tar",
     ),
 }
@@ -91,6 +107,12 @@ LAYOUTS = {
 
 def layout_of(order: Mapping[str, Any]) -> Layout:
     return LAYOUTS[order.get("layout") or "imagefolder"]
+
+
+def image_roles(order: Mapping[str, Any]) -> tuple[ImageRole, ...]:
+    """The images of each pair of the order, in the order in which they stand in the archive."""
+    masks = order.get("masks") or ()
+    return (*REQUIRED_ROLES, *(role for role in OPTIONAL_ROLES if role in masks))
 
 
 def volume_of(index: int, order: Mapping[str, Any]) -> int | None:
@@ -118,8 +140,8 @@ def stem_of(index: int, order: Mapping[str, Any]) -> str:
     return f"{index:0{6 if order['count'] <= 1_000_000 else 7}d}"
 
 
-def pair_names(index: int, order: Mapping[str, Any]) -> tuple[str, str, str]:
-    """The names of pair ``index`` of an order, in the archive or in its tar: image, label, mask."""
+def pair_names(index: int, order: Mapping[str, Any]) -> dict[ImageRole, str]:
+    """The names of the images of pair ``index`` of an order, in the archive or in its tar."""
     layout, split = layout_of(order), split_of(index, order)
     folder = f"{folder_of_split(split, order, volume_of(index, order))}/"
     parts = {
@@ -127,11 +149,8 @@ def pair_names(index: int, order: Mapping[str, Any]) -> tuple[str, str, str]:
         "stem": stem_of(index, order),
         "extension": format_of(order).extension,
     }
-    image, label, mask = (
-        ("" if layout.tar else folder) + name.format(**parts)
-        for name in (layout.image, layout.label, layout.mask)
-    )
-    return image, label, mask
+    place = "" if layout.tar else folder
+    return {role: place + layout.files[role].format(**parts) for role in image_roles(order)}
 
 
 def tar_name(index: int, order: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from itertools import chain, zip_longest
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from app.archive.constraints import limits_of
 from app.archive.contents import card, folder_of, manifest_file, manifest_head, metadata_line
-from app.archive.knobs import limits_of
 from app.archive.layout import (
     README,
     archive_key,
@@ -165,8 +165,9 @@ class _Tables:
                 raise ArchiveError(f"shard {ordinal} has pair {found} in the place of pair {due}")
             self._add_pair(record)
             if not self._in_tars:
-                self._add_files(record.entries)
-                segment_bytes = record.entries[-1].end
+                entries = list(record.entries.values())
+                self._add_files(entries)
+                segment_bytes = entries[-1].end
         if tars:
             self._add_files(tars)
             segment_bytes = tars[-1].end

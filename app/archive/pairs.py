@@ -1,13 +1,9 @@
 """One picture of an order, by a range read: from its segment at first, later from the archive."""
 
-from typing import Literal
-
-from app.archive.layout import NOT_PACKED, index_key, offsets_key, segment_key
+from app.archive.layout import NOT_PACKED, ImageRole, index_key, offsets_key, segment_key
 from app.archive.plan import Plan
-from app.archive.segment import Entry, read_index
+from app.archive.segment import read_index
 from app.storage import Storage, StorageKeyError
-
-Which = Literal["image", "label", "mask"]
 
 
 class PairNotReady(Exception):
@@ -19,10 +15,10 @@ def read_pair(
     job_id: str,
     plan: Plan,
     index: int,
-    which: Which,
+    role: ImageRole,
     archive_key: str | None,
 ) -> bytes:
-    """The file of pair ``index``: its image, label or mask.
+    """The file of one image of pair ``index``, which must be one that the order asks for.
 
     ``plan`` is the job's; ``archive_key`` is that of the pair's volume, None until it is packed.
     Raises PairNotReady.
@@ -31,7 +27,7 @@ def read_pair(
     place = plan.pairs_of_shard(ordinal).index(index)
     try:
         _, records, _ = read_index(storage.read(index_key(job_id, ordinal)))
-        entry: Entry = getattr(list(records)[place], which)
+        entry = list(records)[place].entries[role]
         if archive_key is None:
             return storage.read(segment_key(job_id, ordinal), entry.data_offset, entry.size)
         shard = ordinal - plan.shards_of_volume(volume).start

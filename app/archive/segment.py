@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
+from app.archive.layout import OPTIONAL_ROLES, REQUIRED_ROLES, ImageRole
 from app.archive.records import local_header
 
 CHUNK = 1 << 20
@@ -49,6 +50,7 @@ class PairRecord:
     Of an order with limits, ``quality`` has the limited measures, and ``rejected`` the number of
     candidates turned away before this one, by measure.
     Of an order of given maps, ``map`` is the name of its map.
+    ``disc`` and ``lesions`` are there if the order asks for these masks.
     Where the layout has tars, the pictures' entries are their members, placed within the segment.
     """
 
@@ -61,11 +63,14 @@ class PairRecord:
     quality: dict[str, float] | None = None
     rejected: dict[str, int] | None = None
     map: str | None = None
+    disc: Entry | None = None
+    lesions: Entry | None = None
 
     @property
-    def entries(self) -> tuple[Entry, Entry, Entry]:
-        """In the order in which they stand in the archive."""
-        return self.image, self.label, self.mask
+    def entries(self) -> dict[ImageRole, Entry]:
+        """Those of the pair's images, in the order in which they stand in the archive."""
+        found = ((role, getattr(self, role)) for role in (*REQUIRED_ROLES, *OPTIONAL_ROLES))
+        return {role: entry for role, entry in found if entry is not None}
 
 
 class SegmentWriter:
@@ -121,6 +126,6 @@ def read_index(data: bytes) -> tuple[dict[str, Any], Iterator[PairRecord], list[
 
 def _read_record(line: bytes) -> PairRecord:
     fields = json.loads(line)
-    for which in ("image", "label", "mask"):
-        fields[which] = Entry(**fields[which])
+    for role in fields.keys() & {*REQUIRED_ROLES, *OPTIONAL_ROLES}:
+        fields[role] = Entry(**fields[role])
     return PairRecord(**fields)

@@ -1,6 +1,6 @@
 """A shard being written: its segment, pair after pair as the order's layout has them, and its index."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import IO, Any
 
@@ -37,19 +37,20 @@ class ShardWriter:
         """Bytes of the segment so far."""
         return self._segment.size
 
-    def add(self, index: int, image: bytes, label: bytes, mask: bytes, **facts: Any) -> None:
-        """Adds pair ``index``; ``facts`` are the other fields of its PairRecord."""
-        names, pictures = pair_names(index, self._order), (image, label, mask)
-        if not self._in_tars:
-            entries = map(self._segment.add, names, pictures)
-            self.records.append(_record(index, entries, facts))
-            return
-        name = tar_name(index, self._order)
-        if name not in self._open:
+    def add(self, index: int, *images: bytes, **facts: Any) -> None:
+        """Adds pair ``index``: the files of its images, in the order of ``image_roles``. ``facts`` are the
+        other fields of its PairRecord."""
+        name = tar_name(index, self._order) if self._in_tars else None
+        if name is not None and name not in self._open:
             self._open[name] = TarWriter()
-        tar = self._open[name]
-        record = _record(index, map(tar.add, names, pictures), facts)
-        tar.add(f"{stem_of(index, self._order)}.json", metadata_line(record))
+        add = self._segment.add if name is None else self._open[name].add
+        files = zip(pair_names(index, self._order).items(), images, strict=True)
+        entries: dict[str, Any] = {role: add(file, data) for (role, file), data in files}
+        record = PairRecord(index=index, **entries, **facts)
+        if name is None:
+            self.records.append(record)
+            return
+        add(f"{stem_of(index, self._order)}.json", metadata_line(record))
         self._held.append((name, record))
         if (index + 1) % TAR_PAIRS == 0:
             self._end_tars()
@@ -68,14 +69,10 @@ class ShardWriter:
             starts[name] = entry.data_offset
             self._tars.append(entry)
         for name, record in self._held:
-            image, label, mask = (
-                replace(entry, offset=starts[name] + entry.offset) for entry in record.entries
-            )
-            self.records.append(replace(record, image=image, label=label, mask=mask))
+            moved: dict[str, Any] = {
+                role: replace(entry, offset=starts[name] + entry.offset)
+                for role, entry in record.entries.items()
+            }
+            self.records.append(replace(record, **moved))
         self._open.clear()
         self._held.clear()
-
-
-def _record(index: int, entries: Iterator[Entry], facts: dict[str, Any]) -> PairRecord:
-    image, label, mask = entries
-    return PairRecord(index=index, image=image, label=label, mask=mask, **facts)

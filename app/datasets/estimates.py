@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.archive.constraints import limits_of
 from app.archive.formats import format_of
-from app.archive.knobs import limits_of
-from app.datasets.knobs import expected_slowdown
+from app.datasets.constraints import expected_slowdown
 from app.datasets.schemas import Estimate
 from app.jobs.rates import rate_key
 from app.jobs.tables import ACTIVE, Item, ItemKind, ItemState, Job, JobKind, JobStatus, Rate

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.access.caller import Caller
 from app.access.jobs import refuse_expired
-from app.archive.layout import index_key, split_of
+from app.archive.layout import image_roles, index_key, split_of
 from app.archive.segment import PairRecord, read_index
 from app.datasets.schemas import Pair, PairLinks, PairList
 from app.datasets.service import find_dataset
@@ -69,5 +69,5 @@ def _show(record: PairRecord, job: Job) -> Pair:
         quality=record.quality,
         rejected=record.rejected,
         map=record.map,
-        links=PairLinks(image=f"{home}/image", label=f"{home}/label", mask=f"{home}/mask"),
+        links=PairLinks(**{role: f"{home}/{role}" for role in image_roles(job.request)}),
     )

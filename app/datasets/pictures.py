@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from app.access.caller import Caller
 from app.access.jobs import refuse_expired
 from app.archive.formats import PNG, format_of
-from app.archive.pairs import PairNotReady, Which, read_pair
+from app.archive.layout import ImageRole, image_roles
+from app.archive.pairs import PairNotReady, read_pair
 from app.datasets.preview import MOST_PAIRS, contact_sheet
 from app.datasets.service import find_dataset
 from app.deps import Services
@@ -17,7 +18,7 @@ from app.jobs.tables import Item, ItemKind, ItemState, Job
 
 
 def read_picture(
-    services: Services, caller: Caller, job_id: str, index: int, picture: Which
+    services: Services, caller: Caller, job_id: str, index: int, picture: ImageRole
 ) -> tuple[bytes, str]:
     """One picture of pair ``index``, from 0, and its media type."""
     with services.db.read() as session:
@@ -25,6 +26,8 @@ def read_picture(
     refuse_expired(job)
     if index >= job.count:
         raise not_found(f"pair {index}: the data set has pairs 0 to {job.count - 1}")
+    if picture not in image_roles(job.request):
+        raise not_found(f"{picture} of pair {index}: the order asked for no such masks")
     image_format = format_of(job.request) if picture == "image" else PNG
     return _read(services, caller, job, index, picture), image_format.media_type
 
@@ -48,7 +51,7 @@ def draw_preview(services: Services, caller: Caller, job_id: str) -> bytes:
     )
 
 
-def _read(services: Services, caller: Caller, job: Job, index: int, picture: Which) -> bytes:
+def _read(services: Services, caller: Caller, job: Job, index: int, picture: ImageRole) -> bytes:
     place = (services.storage, job.id, job.plan, index, picture)
     volume = job.volume_with(index)
     try:

@@ -13,8 +13,7 @@ from app.access.idempotency import IdempotencyKey
 from app.access.jobs import cancel_job, delete_job, list_jobs, refuse_expired
 from app.access.limits import count_request
 from app.archive.formats import IMAGE_FORMATS, PNG
-from app.archive.layout import of_volume
-from app.archive.pairs import Which
+from app.archive.layout import ImageRole, of_volume
 from app.datasets import pairs, pictures, service
 from app.datasets.schemas import Dataset, DatasetList, DatasetOrder, PairList, Quote
 from app.datasets.views import show
@@ -268,11 +267,12 @@ def get_picture(
     caller: Reader,
     dataset_id: DatasetId,
     index: Annotated[int, Path(ge=0, description="Number of the pair, from 0.")],
-    picture: Annotated[Which, Path(description="Which picture of the pair.")],
+    picture: Annotated[ImageRole, Path(description="Which picture of the pair.")],
 ) -> Response:
-    """The photograph, its label or its field-of-view mask, as soon as the pair's shard is done.
+    """The photograph, its label or one of its masks, as soon as the pair's shard is done.
 
-    The photograph is in the order's format; label and mask are PNG.
+    The photograph is in the order's format; label and masks are PNG. `disc` and `lesions` exist only if
+    the order asks for these masks.
     """
     data, media_type = pictures.read_picture(services, caller, dataset_id, index, picture)
     return Response(data, media_type=media_type, headers={"Cache-Control": FOR_EVER})

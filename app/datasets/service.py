@@ -14,8 +14,8 @@ from app.access.jobs import get_job, terms_for
 from app.archive.layout import TAR_PAIRS, layout_of
 from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
+from app.datasets.constraints import check_eye, check_limits, expected_slowdown
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
-from app.datasets.knobs import check_eye, check_limits, expected_slowdown
 from app.datasets.maps import avoided_maps, given_maps, keep_maps
 from app.datasets.quotas import check_quotas, largest_order
 from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook

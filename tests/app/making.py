@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+from app.archive.constraints import limits_of
 from app.archive.formats import format_name
-from app.archive.knobs import limits_of
 from app.archive.layout import index_key, segment_key
 from app.archive.pack import discard_segments, pack
 from app.archive.shard import ShardWriter

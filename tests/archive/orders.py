@@ -7,12 +7,13 @@ from typing import Any
 
 from PIL import Image
 
-from app.archive.layout import index_key, segment_key
+from app.archive.layout import image_roles, index_key, segment_key
 from app.archive.pack import PackedArchive, pack
 from app.archive.plan import Plan
 from app.archive.shard import ShardWriter
 from app.storage import Storage
 
+LESIONS = 4
 ENVIRONMENT = {"torch": "2.13.0", "device": "cpu", "precision": "float32"}
 PACKAGE = {
     "name": "tiny-8",
@@ -37,12 +38,14 @@ def png(index: int, which: int) -> bytes:
 
 
 def picture_of(index: int, which: int, image_format: str = "png") -> bytes:
-    noise = random.Random(3 * index + which)
+    """An image of a pair, noise; ``which`` is its place among the roles, and lesions are 0, 1 or 2."""
+    noise = random.Random(5 * index + which)
     mode, channels = ("RGB", 3) if which == 0 else ("L", 1)
+    pixels = noise.randbytes(64 * channels)
+    if which == LESIONS:
+        pixels = bytes(value % 3 for value in pixels)
     file = io.BytesIO()
-    Image.frombytes(mode, (8, 8), noise.randbytes(64 * channels)).save(
-        file, image_format if which == 0 else "png"
-    )
+    Image.frombytes(mode, (8, 8), pixels).save(file, image_format if which == 0 else "png")
     return file.getvalue()
 
 
@@ -58,7 +61,8 @@ def write_shard(
         shard = ShardWriter(file, order)
         for index in pairs:
             facts = {"seed": 2**62 + index, "vessel_share": index / order["count"]}
-            shard.add(index, *(picture(index, place) for place in range(3)), **facts)
+            images = (picture(index, place) for place in range(len(image_roles(order))))
+            shard.add(index, *images, **facts)
         records = shard.finish(ENVIRONMENT)
     with storage.write(index_key(job_id, ordinal)) as file:
         file.write(records)

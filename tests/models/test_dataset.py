@@ -1,17 +1,20 @@
 """The torch data set, on archives as the service packs them."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from app.storage.folder import FolderStorage
-from models.dataset import DataError, LabelledPair, PairDataset
-from tests.archive.orders import make_volumes
+from models.dataset import DataError, LabelledPair, MaskedPair, PairDataset
+from tests.archive.orders import make_volumes, png
 
 COUNT = 10
 SPLITS = {"train": 0.6, "val": 0.4, "test": 0.0}
@@ -54,6 +57,25 @@ def test_zips_and_folder_hold_the_same_pairs(tmp_path: Path, options: dict[str, 
     assert (image.shape, label.shape, mask.shape) == ((3, 8, 8), (1, 8, 8), (1, 8, 8))
     assert image.dtype == torch.float32 and 0.5 < image.max() <= 1
     assert set(label.unique().tolist()) == set(mask.unique().tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("masks", [["disc", "lesions"], ["lesions"]])
+def test_masks_that_the_order_asked_for(tmp_path: Path, masks: list[str]) -> None:
+    (path,) = delivered(tmp_path, masks=masks)
+    with_masks, without = PairDataset(path), PairDataset(*delivered(tmp_path / "plain"))
+    pair = with_masks[1]
+    assert isinstance(pair, MaskedPair) and isinstance(without[1], LabelledPair)
+    assert torch.equal(torch.cat(pair[:3]), torch.cat(without[1]))
+    index, place = with_masks.records[1]["index"], 2 + len(masks)
+    kinds = np.asarray(Image.open(io.BytesIO(png(index, place))))
+    assert pair.disc.shape[0] == ("disc" in masks)
+    if len(masks) == 2:
+        np.testing.assert_array_equal(pair.lesions, [kinds == 1, kinds == 2])
+        disc = np.asarray(Image.open(io.BytesIO(png(index, 3))))
+        np.testing.assert_array_equal(pair.disc[0], disc > 127)
+    # Pairs are put together to batches.
+    (batch,) = DataLoader(with_masks, batch_size=len(with_masks))
+    assert batch.lesions.shape == (len(with_masks), 2, 8, 8)
 
 
 def test_a_transform_is_given_each_pair(tmp_path: Path) -> None:

@@ -50,6 +50,19 @@ def test_a_second_observers_label_is_spare(pair: str, second: str) -> None:
     assert found.spare == ((second, Role.SECOND),)
 
 
+@pytest.mark.parametrize(
+    ("disc", "lesions"),
+    [
+        ("train/discs/000000.png", "train/lesions/000000.png"),
+        ("training/disc/000000_training_disc.png", "training/lesions/000000_training_lesions.png"),
+    ],
+)
+def test_masks_of_disc_and_lesions_are_no_photographs(disc: str, lesions: str) -> None:
+    found = recognise_pairs([disc, lesions, *names_of(GIVEN_OUT["as our own archives"])])
+    assert (len(found.pairs), found.photos_alone, found.alone) == (1, (), ())
+    assert found.spare == ((disc, Role.DISC), (lesions, Role.LESIONS))
+
+
 def test_what_has_no_partner_is_told() -> None:
     found = recognise_pairs(["images/a.png", "labels/b.png", "masks/c.png"])
     assert found.photos_alone == ("images/a.png",)

@@ -8,7 +8,7 @@ import torch
 
 from models.metrics import small_loops
 from models.package import load_package
-from models.sampling import PairSampler, Wish, pair_seed, without_specks
+from models.sampling import PairSampler, SamplingOptions, pair_seed, without_specks
 from models.translator import VESSEL_FROM
 from tests.models.runs import threads
 
@@ -88,9 +88,12 @@ def test_too_many_seeds_are_refused(sampler):
 
 def test_one_style_for_all_leaves_the_labels_as_they_are(sampler):
     seeds = [pair_seed(7, i) for i in range(4)]
-    alike = sampler.draw_maps(seeds, Wish(style_seed=3))
+    alike = sampler.draw_maps(seeds, SamplingOptions(style_seed=3))
     assert len({tuple(m.style.tolist()) for m in alike}) == 1
-    assert alike[0].style.tolist() != sampler.draw_maps(seeds, Wish(style_seed=4))[0].style.tolist()
+    assert (
+        alike[0].style.tolist()
+        != sampler.draw_maps(seeds, SamplingOptions(style_seed=4))[0].style.tolist()
+    )
     own = sampler.draw_maps(seeds)
     assert len({tuple(m.style.tolist()) for m in own}) == 4
     for a, b in zip(alike, own, strict=True):
@@ -100,7 +103,9 @@ def test_one_style_for_all_leaves_the_labels_as_they_are(sampler):
 def test_an_eye_is_that_of_the_coin_or_its_mirror_image(sampler, package):
     coins = set()
     for seed in range(4):
-        left, right = (sampler.sample([seed], Wish(eye=eye))[0] for eye in ("left", "right"))
+        left, right = (
+            sampler.sample([seed], SamplingOptions(eye=eye))[0] for eye in ("left", "right")
+        )
         assert (left.label[:, ::-1] == right.label).mean() > 0.97  # all but the field's rim
         assert (left.label == right.label).mean() < 0.9
         drawn = sampler.sample([seed])[0]
@@ -118,7 +123,15 @@ def test_a_package_that_does_not_know_its_eye_refuses_one(package, monkeypatch):
     sampler = PairSampler(package, "cpu")
     monkeypatch.setattr(package, "sampling", dataclasses.replace(package.sampling, eye=None))
     with pytest.raises(ValueError, match="which eye"):
-        sampler.sample([1], Wish(eye="left"))
+        sampler.sample([1], SamplingOptions(eye="left"))
+
+
+def test_a_package_without_lesions_draws_none(sampler):
+    (pair,) = sampler.sample([1], SamplingOptions(lesions="none"))
+    assert (pair.disc, pair.lesions) == (None, None)
+    assert (pair.image == sampler.sample([1])[0].image).all()
+    with pytest.raises(ValueError, match="draws no lesions"):
+        sampler.sample([1], SamplingOptions(lesions="all"))
 
 
 def test_a_cut_field_takes_rows_from_pairs_and_changes_nothing_else(sampler, package, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from models import selection
 from models.package import load_package
 from models.quality import connected, contrast
-from models.sampling import NO_WISH, PairSampler, Wish, pair_seed
+from models.sampling import DEFAULT_OPTIONS, PairSampler, SamplingOptions, pair_seed
 from models.seeds import candidate_seed
 from models.selection import LimitsNotMet, Selection
 
@@ -36,8 +36,8 @@ def usual_of(sampler):
     return sorted(p.vessel_share for p in drawn), sorted(contrast(p) for p in drawn)
 
 
-def choose(sampler, indices, limits, wish=NO_WISH):
-    batches = Selection(sampler, SEED, wish, limits).pairs(indices)
+def choose(sampler, indices, limits, options=DEFAULT_OPTIONS):
+    batches = Selection(sampler, SEED, options, limits).pairs(indices)
     return [chosen for batch in batches for chosen in batch]
 
 
@@ -112,9 +112,9 @@ def test_photographs_are_made_of_good_maps_only(sampler, usual, monkeypatch):
 
 
 def test_a_wish_holds_for_all_candidates(sampler, usual):
-    chosen = choose(sampler, range(4), limits_for(usual), Wish(style_seed=1, eye="left"))
+    chosen = choose(sampler, range(4), limits_for(usual), SamplingOptions(style_seed=1, eye="left"))
     for each in chosen:
-        (again,) = sampler.sample([each.pair.seed], Wish(style_seed=1, eye="left"))
+        (again,) = sampler.sample([each.pair.seed], SamplingOptions(style_seed=1, eye="left"))
         np.testing.assert_array_equal(again.image, each.pair.image)
 
 
@@ -129,7 +129,9 @@ def test_a_search_ends_and_says_what_there_is(sampler, monkeypatch):
 
 
 def test_a_caller_can_stop_a_long_search(sampler):
-    batches = Selection(sampler, SEED, NO_WISH, {"vessel_share": (0.99, 1.0)}).pairs(range(4))
+    batches = Selection(sampler, SEED, DEFAULT_OPTIONS, {"vessel_share": (0.99, 1.0)}).pairs(
+        range(4)
+    )
     assert [next(batches) for _ in range(3)] == [[], [], []]
 
 
@@ -152,7 +154,7 @@ def test_candidates_have_seeds_of_their_own():
 def test_a_copy_of_a_known_map_is_drawn_again_and_no_other_pair_changes(sampler):
     copy = pair_seed(SEED, 1)
     measures = {"likeness": lambda drawn: 0.95 if drawn.seed == copy else 0.5}
-    search = Selection(sampler, SEED, NO_WISH, {"likeness": (0.0, 0.9)}, measures)
+    search = Selection(sampler, SEED, DEFAULT_OPTIONS, {"likeness": (0.0, 0.9)}, measures)
     chosen = [each for batch in search.pairs(range(3)) for each in batch]
     assert [each.pair.seed for each in chosen] == [
         pair_seed(SEED, 0),

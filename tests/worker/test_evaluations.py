@@ -178,10 +178,8 @@ def test_a_model_of_another_size_fails_once_and_says_why(
     evaluation_id = evaluate(resolution=128)
     assert train(Worker(settings, db, storage)) == 1
     job = row(db, evaluation_id)
-    assert (job.status, (job.error or {})["code"]) == ("failed", "cannot_evaluate")
-    assert (job.error or {})["detail"].endswith(
-        "The evaluation cannot go on: the model makes pairs of 64 px, not 128."
-    )
+    assert (job.status, (job.error or {})["code"]) == ("failed", "resolution_missing")
+    assert (job.error or {})["detail"].endswith("makes pairs of 64 px, not of 128.")
 
 
 def test_an_evaluation_of_an_older_version_trains_the_network_that_it_knew() -> None:

@@ -11,7 +11,7 @@ from app.uploads.archive import ARCHIVES, StoredFile, UploadedZip
 from app.uploads.faults import FileFault, UploadFault
 from app.uploads.pictures import PictureWriter, report_key, segment_key, zip_key
 from app.uploads.schemas import IgnoredFile, RefusedFile, Report, UsedPicture
-from models.layouts import is_picture, recognise_maps, recognise_pairs
+from models.layouts import UNUSED, is_picture, recognise_maps, recognise_pairs
 from worker.check.group import Group, Normalised, normalise
 
 EXPECTED = {
@@ -83,7 +83,7 @@ def _sort(archive: UploadedZip, contents: str, found: Report) -> list[Group]:
     for name, role in pairs.alone:
         refuse(name, "missing_partner", f"a {role.value}, but no photograph has its name")
     for name, role in pairs.spare:
-        reason = f"{role.value}; the first one is used"
+        reason = f"{role.value}; {'not used' if role in UNUSED else 'the first one is used'}"
         found.ignored.append(IgnoredFile(file=name, reason=reason))
     return [Group(each.label, each.mask, each.photo) for each in pairs.pairs]
 

@@ -2,13 +2,13 @@
 
 import io
 from collections.abc import Callable, Iterator
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.archive.pairs import PairNotReady, Which, read_pair
+from app.archive.layout import REQUIRED_ROLES, ImageRole
+from app.archive.pairs import PairNotReady, read_pair
 from app.database import Database
 from app.jobs.leases import Claim
 from app.jobs.tables import Job
@@ -78,11 +78,7 @@ class EvaluationCache:
         report()
         sampler = None
         if claim.package_digest:
-            sampler = self._samplers.get(request["model"], claim.package_digest)
-            if sampler.resolution != size:
-                raise CannotEvaluate(
-                    f"the model makes pairs of {sampler.resolution} px, not {size}"
-                )
+            sampler = self._samplers.get(request["model"], claim.package_digest, size)
         if request["dataset"] is not None:
             synthetic = self._ordered(request["dataset"], count, report)
         else:
@@ -100,17 +96,17 @@ class EvaluationCache:
         with self._db.read() as session:
             job = session.get_one(Job, dataset_id)
 
-        def read(index: int, which: Which) -> NDArray[np.uint8]:
+        def read(index: int, role: ImageRole) -> NDArray[np.uint8]:
             volume = job.volume_with(index)
             key = volume["key"] if volume else None
-            data = read_pair(self._storage, job.id, job.plan, index, which, key)
+            data = read_pair(self._storage, job.id, job.plan, index, role, key)
             with Image.open(io.BytesIO(data)) as picture:
                 return np.asarray(picture)
 
         def planes() -> Iterator[Planes]:
             for index in range(count):
                 report()
-                photo, label, mask = (read(index, which) for which in get_args(Which))
+                photo, label, mask = (read(index, role) for role in REQUIRED_ROLES)
                 yield photo, label, mask
 
         return collect([f"{index:06d}" for index in range(count)], planes())

@@ -1,11 +1,11 @@
-"""What an order asks of all its pairs alike, held against what its model makes."""
+"""Constraints that an order puts on all its pairs, checked against what its model makes."""
 
 from collections.abc import Mapping
 from math import prod
 from statistics import NormalDist
 from typing import Any
 
-from app.archive.knobs import limits_of
+from app.archive.constraints import limits_of
 from app.datasets.schemas import DatasetOrder
 from app.errors import invalid_field
 from app.registry.service import RegisteredModel

@@ -1,4 +1,4 @@
-"""What an order asks of all its pairs alike: its limits, and what the data set card says of it."""
+"""Constraints that an order puts on all its pairs: its limits, and what the data set card says of them."""
 
 from collections.abc import Mapping
 from math import inf
@@ -10,6 +10,12 @@ MEASURES = {
     "likeness": "overlap (F1) with the nearest map that the order keeps away from, however it is turned, "
     "mirrored or shifted",
     "contrast": "grey levels of 255 by which vessels are darker than their rim, in the green channel",
+}
+
+LESIONS = {
+    "none": "none",
+    "mixed": "mixed: as often as in the training photographs",
+    "all": "all: in every photograph",
 }
 
 
@@ -24,13 +30,15 @@ def limits_of(order: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return limits
 
 
-def knob_rows(order: Mapping[str, Any]) -> str:
+def constraint_rows(order: Mapping[str, Any]) -> str:
     """Rows of the card's table."""
     rows = ""
     if order.get("style_seed") is not None:
         rows += f"| Style | one for all photographs, seed {order['style_seed']} |\n"
     if order.get("eye"):
         rows += f"| Eye | {order['eye']} |\n"
+    if order.get("lesions"):
+        rows += f"| Lesions | {LESIONS[order['lesions']]} |\n"
     if maps := order.get("maps"):
         rows += f"| Vessel maps | {maps['count']} given ones; metadata has each pair's `map` |\n"
     if avoided := order.get("not_like"):

@@ -3,9 +3,13 @@
 import io
 import json
 import zipfile
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import select
 
 from app.database import Database
@@ -16,11 +20,18 @@ from app.storage import Storage
 from models import selection
 from models.likeness import KnownMaps
 from models.package import ModelPackage
-from models.sampling import PairSampler, Wish, pair_seed
+from models.sampling import (
+    DEFAULT_OPTIONS,
+    Pair,
+    PairSampler,
+    SamplingOptions,
+    VesselMap,
+    pair_seed,
+)
 from tests.worker.checked import Check, embedded
 from tests.zips import maps, pack, vessels
 from worker.item import Worker
-from worker.png import encode_photograph
+from worker.png import encode_map, encode_photograph
 
 Order = dict[str, Any]
 
@@ -59,9 +70,9 @@ def test_one_style_and_one_eye(
     worker: Worker, db: Database, storage: Storage, sampler: PairSampler, order: Order
 ) -> None:
     archive = opened(storage, made(worker, db, order, style_seed=5, eye="left"))
-    wish = Wish(style_seed=5, eye="left")
+    options = SamplingOptions(style_seed=5, eye="left")
     for index in range(2):
-        (pair,) = sampler.sample([pair_seed(7, index)], wish)
+        (pair,) = sampler.sample([pair_seed(7, index)], options)
         png = archive.read(f"train/images/{index:06d}.png")
         assert png == encode_photograph(pair.image)
     manifest = json.loads(archive.read("manifest.json"))
@@ -70,6 +81,81 @@ def test_one_style_and_one_eye(
     card = archive.read("README.md").decode()
     assert "| Style | one for all photographs, seed 5 |\n| Eye | left |\n| Licence |" in card
     assert "## Selection" not in card
+
+
+class LesionSampler(PairSampler):
+    """Draws the tiny package's pairs, each with a disc and, unless none are asked for, two lesions."""
+
+    asked: ClassVar[list[SamplingOptions]] = []
+
+    def draw_maps(
+        self, seeds: Sequence[int], options: SamplingOptions = DEFAULT_OPTIONS
+    ) -> list[VesselMap]:
+        self.asked.append(options)
+        return super().draw_maps(seeds)
+
+    def render(self, maps: Sequence[VesselMap]) -> list[Pair]:
+        return [
+            replace(pair, disc=disc_of(pair.seed), lesions=lesions_of(self.asked[-1].lesions))
+            for pair in super().render(maps)
+        ]
+
+
+def disc_of(seed: int) -> NDArray[np.uint8]:
+    disc = np.zeros((64, 64), np.uint8)
+    disc[20:30, seed % 32 : seed % 32 + 10] = 255
+    return disc
+
+
+def lesions_of(lesions: str) -> NDArray[np.uint8]:
+    drawn = np.zeros((64, 64), np.uint8)
+    if lesions != "none":
+        drawn[40, 10:13], drawn[50, 30:32] = 1, 2
+    return drawn
+
+
+@pytest.mark.parametrize("lesions", ["none", "all"])
+def test_masks_and_lesions(
+    worker: Worker,
+    db: Database,
+    storage: Storage,
+    order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+    lesions: Literal["none", "all"],
+) -> None:
+    monkeypatch.setattr("worker.model_cache.PairSampler", LesionSampler)
+    asked = {"lesions": lesions, "masks": ["disc", "lesions"]}
+    archive = opened(storage, made(worker, db, order, **asked))
+    assert LesionSampler.asked[-1] == SamplingOptions(lesions=lesions)
+    for index in (0, 9):
+        disc = archive.read(f"train/discs/{index:06d}.png")
+        assert disc == encode_map(disc_of(pair_seed(7, index)))
+        assert archive.read(f"train/lesions/{index:06d}.png") == encode_map(lesions_of(lesions))
+    manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["order"] == order["request"] | asked
+    assert f"| Lesions | {lesions}" in archive.read("README.md").decode()
+
+
+def test_an_order_without_masks_has_the_same_bytes_from_a_model_that_draws_more(
+    worker: Worker, db: Database, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = made(worker, db, order)
+    monkeypatch.setattr("worker.model_cache.PairSampler", LesionSampler)
+    worker._samplers._sampler = None  # loaded anew
+    assert (
+        made(worker, db, order).volumes[0]["manifest_sha256"] == plain.volumes[0]["manifest_sha256"]
+    )
+
+
+def test_a_resolution_that_the_package_lacks_fails_the_job_at_once(
+    worker: Worker, db: Database, order: Order, package: ModelPackage
+) -> None:
+    job = made(worker, db, order, resolution=128)
+    assert job.status == "failed" and job.error is not None
+    assert job.error["code"] == "resolution_missing"
+    assert "makes pairs of 64 px, not of 128." in job.error["detail"]
+    with pytest.raises(ValueError, match="makes pairs of 64 px, not of 128"):
+        PairSampler(package, "cpu", 128)
 
 
 def test_limits_hold_and_are_told(
