@@ -83,7 +83,7 @@ class StageClock:
     def add(self, stage: str, seconds: float) -> None:
         with self._lock:
             self._seconds[stage] += seconds
-        STAGE_SECONDS.inc(seconds, stage=stage)
+        STAGE_SECONDS.labels(stage).inc(seconds)
 
     @property
     def seconds(self) -> dict[str, float]:
