@@ -14,7 +14,6 @@ from app.observability import backlog, requests
 from app.settings import SOURCE_TREE
 from app.webhooks import sender
 from worker import metrics, sweeper
-from worker.shared_metrics import _Shared
 
 FOLDER = SOURCE_TREE / "docker" / "observability"
 RULES = yaml.safe_load((FOLDER / "alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
@@ -47,10 +46,9 @@ def exposed() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 def defined_in(module: ModuleType) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for each in vars(module).values():
-        if isinstance(each, MetricWrapperBase | _Shared):
+        if isinstance(each, MetricWrapperBase):
             (family,) = each.collect()
-            labels = each.labels if isinstance(each, _Shared) else each._labelnames
-            yield family.name, family.type, tuple(labels)
+            yield family.name, family.type, tuple(each._labelnames)
 
 
 EXPOSED = exposed()

@@ -6,6 +6,9 @@ a worker does only when it is free. (With acknowledgement, a broker that dies be
 acknowledgement leaves a worker that counts one message as unfinished and never fetches another.)
 """
 
+import worker.multiprocess_metrics  # noqa: F401  before prometheus_client is imported
+
+# isort: split
 import logging
 import os
 from multiprocessing.sharedctypes import RawValue
@@ -20,13 +23,15 @@ from celery.signals import (
     worker_shutting_down,
 )
 from kombu import Queue
+from prometheus_client import REGISTRY
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.jobs.tables import Role
 from app.observability.health import serve_health
 from app.observability.logs import set_up_logging
 from app.observability.tracing import stop_tracing
 from app.settings import get_settings
-from worker import metrics  # noqa: F401  made before the fork, so that both processes share them
+from worker import metrics  # noqa: F401  their series are there from the start
 from worker.liveness import PULSES, watch
 
 celery = Celery("fundusmith", broker=get_settings().resolved_broker_url, include=["worker.tasks"])
@@ -46,6 +51,7 @@ celery.conf.update(
 )
 
 watch(celery)
+MultiProcessCollector(REGISTRY)
 
 # At its end a pool process waits for its parent to count its results, up to 30 s, and now and then
 # the parent has miscounted (billiard 4.3). There are no results here that could get lost.

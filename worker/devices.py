@@ -36,5 +36,5 @@ def note_device_memory(wanted: str) -> None:
         total = total if limit == "max" else min(total, int(limit))
     else:  # macOS
         return
-    DEVICE_MEMORY.set(used, state="used")
-    DEVICE_MEMORY.set(total, state="total")
+    DEVICE_MEMORY.labels("used").set(used)
+    DEVICE_MEMORY.labels("total").set(total)

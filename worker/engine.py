@@ -26,10 +26,9 @@ from app.storage import Storage
 from models.sampling import Pair, PairSampler
 from models.selection import Chosen
 from worker.drawing import count_rejected, draw_pairs
-from worker.jpeg import encode_jpeg, jpeg_environment
 from worker.metrics import PAIRS, STAGE_SECONDS
+from worker.photograph_formats import encode_jpeg, encode_tiff, environment_of_format
 from worker.png import encode_map, encode_photograph
-from worker.tiff import encode_tiff
 
 ENCODERS = min(8, os.cpu_count() or 1)
 BATCHES_AHEAD = 4  # batches that may wait for encoding or writing
@@ -70,7 +69,7 @@ def environment_of(sampler: PairSampler, image_format: str = "png") -> dict[str,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
-        **(jpeg_environment() if image_format == "jpeg" else {}),
+        **environment_of_format(image_format),
     }
 
 
@@ -90,7 +89,7 @@ class StageClock:
     def add(self, stage: str, seconds: float) -> None:
         with self._lock:
             self._seconds[stage] += seconds
-        STAGE_SECONDS.inc(seconds, stage=stage)
+        STAGE_SECONDS.labels(stage).inc(seconds)
 
     @property
     def seconds(self) -> dict[str, float]:

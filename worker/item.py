@@ -76,8 +76,8 @@ class Worker:
         ):
             outcome = self._work_on(claim, note)
             note({"outcome": outcome})
-        ITEMS.inc(kind=claim.kind, outcome=outcome)
-        ITEM_SECONDS.inc(time.monotonic() - started, kind=claim.kind)
+        ITEMS.labels(claim.kind, outcome).inc()
+        ITEM_SECONDS.labels(claim.kind).inc(time.monotonic() - started)
         note_device_memory(self._settings.device)
         return True
 

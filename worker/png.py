@@ -35,7 +35,7 @@ def encode_map(pixels: NDArray[np.uint8]) -> bytes:
     return _encode(pixels.reshape(len(pixels), -1), pixels.shape[1], colour, FILTER_NONE)
 
 
-def deflate(lines: NDArray[np.uint8]) -> bytes:
+def _deflate(lines: NDArray[np.uint8]) -> bytes:
     """The zlib stream of an array in C order."""
     stream = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, MEMORY_LEVEL, zlib.Z_RLE)
     return stream.compress(lines.data) + stream.flush()
@@ -57,7 +57,7 @@ def _encode(rows: NDArray[np.uint8], width: int, colour: int, row_filter: int) -
         (
             SIGNATURE,
             _chunk(b"IHDR", struct.pack(">2L5B", width, len(rows), 8, colour, 0, 0, 0)),
-            _chunk(b"IDAT", deflate(lines)),
+            _chunk(b"IDAT", _deflate(lines)),
             _chunk(b"IEND", b""),
         )
     )

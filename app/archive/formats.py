@@ -19,7 +19,7 @@ PNG = ImageFormat("PNG", "png", "image/png")
 IMAGE_FORMATS = {
     "png": PNG,
     "jpeg": ImageFormat("JPEG (quality 95, 4:4:4)", "jpg", "image/jpeg", share=0.45),
-    "tiff": ImageFormat("TIFF (lossless)", "tif", "image/tiff", share=1.1),
+    "tiff": ImageFormat("TIFF (lossless)", "tif", "image/tiff", share=1.2),
 }
 
 

@@ -13,6 +13,7 @@ from app.storage.folder import FolderStorage
 from app.storage.keys import CHUNK, LINK_SECONDS, MOST_PARTS
 
 __all__ = [
+    "CHUNK",
     "LINK_SECONDS",
     "MOST_PARTS",
     "Storage",
@@ -35,10 +36,8 @@ class Storage(Protocol):
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Bytes from ``start``; fewer than ``length`` only where the object ends."""
 
-    def stream(
-        self, key: str, start: int = 0, length: int | None = None, chunk: int = CHUNK
-    ) -> Iterator[bytes]:
-        """As ``read``, in pieces of at most ``chunk`` bytes."""
+    def stream(self, key: str, chunk: int = CHUNK) -> Iterator[bytes]:
+        """The whole object in pieces of at most ``chunk`` bytes."""
 
     def size(self, key: str) -> int:
         """Length of the object in bytes."""
@@ -57,6 +56,9 @@ class Storage(Protocol):
 
     def list(self, prefix: str = "") -> list[str]:
         """The keys that begin with ``prefix``, which is empty or ends in ``/``, sorted."""
+
+    def path(self, key: str) -> Path | None:
+        """The object's file; None where objects are not files of this machine."""
 
     def link(self, key: str, filename: str, media_type: str) -> str | None:
         """An address under which anyone can get the object for a while, as a file of that name.

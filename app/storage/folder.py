@@ -36,14 +36,9 @@ class FolderStorage:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
-    def stream(
-        self, key: str, start: int = 0, length: int | None = None, chunk: int = CHUNK
-    ) -> Iterator[bytes]:
-        left = self.size(key) - start if length is None else length
+    def stream(self, key: str, chunk: int = CHUNK) -> Iterator[bytes]:
         with self._open(key) as file:
-            file.seek(start)
-            while left > 0 and (piece := file.read(min(chunk, left))):
-                left -= len(piece)
+            while piece := file.read(chunk):
                 yield piece
 
     def size(self, key: str) -> int:
@@ -83,6 +78,12 @@ class FolderStorage:
             for file in files
             if file.is_file() and not file.name.startswith(".")
         )
+
+    def path(self, key: str) -> Path | None:
+        path = self._path(key)
+        if not path.is_file():
+            raise nothing_stored(key)
+        return path
 
     def link(self, key: str, filename: str, media_type: str) -> str | None:
         return None

@@ -8,6 +8,7 @@ through this process, but for pieces smaller than S3 takes as a part.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
@@ -80,10 +81,13 @@ class S3Storage:
             writer.finish()
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        return b"".join(self.stream(key, start, length))
+        return b"".join(self._pieces(key, CHUNK, start, length))
 
-    def stream(
-        self, key: str, start: int = 0, length: int | None = None, chunk: int = CHUNK
+    def stream(self, key: str, chunk: int = CHUNK) -> Iterator[bytes]:
+        return self._pieces(key, chunk)
+
+    def _pieces(
+        self, key: str, chunk: int, start: int = 0, length: int | None = None
     ) -> Iterator[bytes]:
         place, etag, failures = self._place(key), None, 0
         stop = None if length is None else start + length
@@ -196,6 +200,9 @@ class S3Storage:
             check_prefix(prefix)
         found = self._pages("list_objects_v2", "Contents", prefix)
         return sorted(each["Key"].removeprefix(self._prefix) for each in found)
+
+    def path(self, key: str) -> Path | None:
+        return None
 
     def link(self, key: str, filename: str, media_type: str) -> str | None:
         parameters = {

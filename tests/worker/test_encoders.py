@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from worker.jpeg import encode_jpeg
+from worker.photograph_formats import encode_jpeg, encode_tiff
 from worker.png import encode_map, encode_photograph
-from worker.tiff import encode_tiff
 
 SIZES = [(1, 1), (1, 7), (9, 1), (3, 2), (64, 64), (101, 57), (256, 255)]
 FILLS = ["noise", "zeros", "full", "gradient"]
@@ -71,9 +70,13 @@ def test_tiff_is_lossless(size: tuple[int, int], fill: str) -> None:
     np.testing.assert_array_equal(decode(encode_tiff(pixels), "TIFF"), pixels)
 
 
-def test_tiff_of_other_arrays_is_refused() -> None:
-    with pytest.raises(ValueError, match="need uint8"):
-        encode_tiff(np.zeros((4, 4), np.uint8))
+def test_tiff_is_deflated_and_the_same_again() -> None:
+    pixels = picture((128, 128, 3), "gradient")
+    data = encode_tiff(pixels)
+    assert encode_tiff(pixels.copy()) == data
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.info["compression"] == "tiff_adobe_deflate"
+    assert len(data) < pixels.nbytes / 10  # the predictor took effect
 
 
 def test_jpeg_keeps_its_colours_at_full_resolution() -> None:

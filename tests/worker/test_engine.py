@@ -60,9 +60,7 @@ def test_photographs_of_other_formats(
     np.testing.assert_array_equal(
         decode(read_pair(storage, claim.job_id, claim.plan, 0, "label", None)), pair.label
     )
-    assert set(environment) - set(plain) == (
-        {"pillow", "jpeg"} if image_format == "jpeg" else set()
-    )
+    assert set(environment) - set(plain) == {"pillow", image_format}
 
 
 def test_index(claim: Claim, sampler: PairSampler, storage: Storage) -> None:

@@ -73,7 +73,7 @@ class SliceTraining:
 
             def watch(now: Progress) -> None:
                 nonlocal counted
-                TRAINING_IMAGES.inc(now.images - counted, stage=run.stage)
+                TRAINING_IMAGES.labels(run.stage).inc(now.images - counted)
                 counted = now.images
                 live = _live(now, recorder)
                 try:
