@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.data.field_of_view import FieldOfView
 from models.data.photographs import VESSELS
 from models.devices import Device
-from models.field_of_view import FieldOfView
 from models.generator_package import GeneratorPackage
 from models.pairs import pad_to_square, resample
 from models.sampling import NO_WISH, Pair, Wish
@@ -235,7 +235,9 @@ class PairGenerator:
         chosen = int(torch.multinomial(weights, 1, generator=styled))
         style = self._densities[chosen].sample(1, styled)[0]
         heights = sampling.cameras[chosen].half_heights
-        field = FieldOfView(0.5, 0.5, sampling.radius, heights[int(height * len(heights))])
+        field = FieldOfView.cut_above_and_below(
+            0.5, 0.5, sampling.radius, heights[int(height * len(heights))]
+        )
         config = self.package.lesion_config
         lesion_latent, lesion_noise = torch.zeros(size), []
         if config:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from models.field_of_view import FieldOfView, find_field_of_view
+from models.data.field_of_view import FieldOfView, find_field_of_view, fit_mask
 from models.layouts import recognise_pairs
 
 
@@ -116,14 +116,15 @@ def load_pairs(files: list[PairFiles], size: int) -> PairSet:
         label = np.where(label > (int(label.max()) + int(label.min())) // 2, 255, 0).astype(
             np.uint8
         )
-        photo, label = pad_to_square(photo), pad_to_square(label)
         try:
-            lit = photo if pair.mask is None else pad_to_square(read_picture(pair.mask, "RGB"))
-            fields.append(find_field_of_view(lit))
+            if pair.mask is None:
+                fields.append(find_field_of_view(photo).field)
+            else:
+                fields.append(fit_mask(read_picture(pair.mask, "L") > 127))
         except ValueError as error:
             raise PairError(f"{(pair.mask or pair.photo).name}: {error}") from error
-        photos[i] = resample(photo, size).transpose(2, 0, 1)
-        vessels[i, 0] = resample(label, size)
+        photos[i] = resample(pad_to_square(photo), size).transpose(2, 0, 1)
+        vessels[i, 0] = resample(pad_to_square(label), size)
     return PairSet(
         names=tuple(pair.photo.name for pair in files),
         photos=torch.from_numpy(photos),

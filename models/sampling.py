@@ -15,8 +15,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from models.bridging import bridge_gaps
+from models.data.field_of_view import FieldOfView, away_from_edge
 from models.devices import Device
-from models.field_of_view import FieldOfView, away_from_edge
 from models.metrics import small_loops
 from models.package import Eye, ModelPackage, SamplingConfig
 from models.pairs import pad_to_square, resample
@@ -247,7 +247,8 @@ class PairSampler:
             config = self.package.sampling
             radius = min(0.5, max(config.field_mean[2], float(farthest)))
             half_height = max(config.field_half_height, float(highest))
-            inside = FieldOfView(0.5, 0.5, radius, half_height).draw(self.resolution)
+            field_of_view = FieldOfView.cut_above_and_below(0.5, 0.5, radius, half_height)
+            inside = field_of_view.draw(self.resolution)
         else:
             inside = self._fit(field) > 0.5
         return self.place_shares(seed, shares, inside, options)
@@ -367,7 +368,8 @@ class PairSampler:
             )
         )
         style = self._style_mean + self._style_factor @ code
-        return _Noise(latent, mirrored, style, FieldOfView(x, y, radius, config.field_half_height))
+        field = FieldOfView.cut_above_and_below(x, y, radius, config.field_half_height)
+        return _Noise(latent, mirrored, style, field)
 
 
 def _map(

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.field_of_view import FieldOfView, find_field_of_view
+from models.data.field_of_view import FieldOfView, find_field_of_view, fit_mask
 from models.layouts import PICTURES
 from models.pairs import PairError, PairFiles, pad_to_square, read_picture
 
@@ -29,7 +29,7 @@ ANNOTATIONS = {
     "bright_lesions": ("lesions/hard_exudates", "lesions/soft_exudates"),
 }
 TENSORS = ("photographs", "maps", "known", "fields", "traced")
-# Side of the crop, in diameters of the field of view.
+# Side of the crop, in longer sides of the field of view.
 FRAME = 1.02
 
 
@@ -153,13 +153,16 @@ def _collect(sources: Sequence[_Source], size: int, name: str) -> PhotographSet:
         photo = read_picture(source.photo, "RGB")
         square = pad_to_square(photo)
         try:
-            lit = square if not source.mask else pad_to_square(read_picture(source.mask, "RGB"))
-            field = find_field_of_view(lit)
+            if source.mask:
+                field = fit_mask(read_picture(source.mask, "L") > 127)
+            else:
+                field = find_field_of_view(photo).field
         except ValueError as error:
             raise PairError(f"{(source.mask or source.photo).name}: {error}") from error
-        box = _frame(field, len(square))
+        left, top, length = _frame(field)
+        box = tuple(len(square) * end for end in (left, top, left + length, top + length))
         photographs[i] = _crop(square, box, size).transpose(2, 0, 1)
-        inside[i, 0] = _framed(field, box, len(square)).draw(size)
+        inside[i, 0] = field.in_crop(left, top, length).draw(size)
         photographs[i] *= inside[i]
         for channel, paths in source.annotations.items():
             c = CHANNELS.index(channel)
@@ -185,21 +188,14 @@ def _collect(sources: Sequence[_Source], size: int, name: str) -> PhotographSet:
     )
 
 
-def _frame(field: FieldOfView, side: int) -> tuple[float, float, float, float]:
-    half = FRAME * field.radius * side
-    x, y = field.x * side, field.y * side
-    return (x - half, y - half, x + half, y + half)
+def _frame(field: FieldOfView) -> tuple[float, float, float]:
+    """Left end, top and side of a square around the field, its centre in the middle."""
+    left, top, right, bottom = field.bounds
+    side = FRAME * max(right - left, bottom - top)
+    return (left + right - side) / 2, (top + bottom - side) / 2, side
 
 
-def _framed(field: FieldOfView, box: tuple[float, float, float, float], side: int) -> FieldOfView:
-    """The field of view as fractions of the crop."""
-    scale = side / (box[2] - box[0])
-    return FieldOfView(0.5, 0.5, field.radius * scale, min(1.0, field.half_height * scale))
-
-
-def _crop(
-    picture: NDArray[np.uint8], box: tuple[float, float, float, float], size: int
-) -> NDArray[np.uint8]:
+def _crop(picture: NDArray[np.uint8], box: tuple[float, ...], size: int) -> NDArray[np.uint8]:
     """Resample the box by area, black beyond the picture's edge."""
     margin = 1 + int(max(0, -box[0], -box[1], box[2] - len(picture), box[3] - len(picture)))
     padding = [(margin, margin)] * 2 + [(0, 0)] * (picture.ndim - 2)

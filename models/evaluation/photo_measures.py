@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.field_of_view import away_from_edge
+from models.data.field_of_view import away_from_edge
 from models.metrics import Label, shifted_contrast, vessel_contrast
 
 # Of the side: the rim of the field of view, which is left out where neighbours are looked at.

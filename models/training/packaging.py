@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.data.field_of_view import away_from_edge
 from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
-from models.field_of_view import away_from_edge
 from models.metrics import (
     map_measures,
     nearest_overlap,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from models.data.field_of_view import FieldOfView
 from models.evaluation.pair_arrays import PairArrays
-from models.field_of_view import FieldOfView
 
 SIZE = 128
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from models.data.field_of_view import away_from_edge
 from models.devices import Device
 from models.evaluation.useful.scores import f1_score
-from models.field_of_view import away_from_edge
 from models.package import load_package
 from models.sampling import PairSampler, pair_seed
 from models.segmenter import probabilities, standardise

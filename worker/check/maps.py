@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.uploads.faults import FileFault
-from models.field_of_view import find_field_of_view
+from models.data.field_of_view import find_field_of_view
 from worker.check.decoding import Note
 
 MOST_GREY = 0.25  # of the area: the soft edges of thin vessels take less, a photograph nearly all
@@ -69,15 +69,11 @@ def field_in(photograph: NDArray[np.uint8]) -> Map:
     Raises:
         FileFault: none is found.
     """
-    height, width = photograph.shape[:2]
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    padding = ((top, side - height - top), (left, side - width - left), (0, 0))
     try:
-        field = find_field_of_view(np.pad(photograph, padding))
+        field = find_field_of_view(photograph).field
     except ValueError as error:
         raise FileFault("no_field_of_view", str(error)) from error
-    return field.draw(side)[top : top + height, left : left + width]
+    return field.draw_in(*photograph.shape[:2])
 
 
 def _two_values(grey: NDArray[np.uint8], note: Note) -> Map:
