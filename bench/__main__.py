@@ -19,8 +19,7 @@ from app.local_service import local_service
 from app.settings import Settings
 from bench.measure import bare_rate, order_of, sample_all, service_rate, stage_times
 from models.devices import keep_freed_memory
-from models.package import ModelPackage, load_package
-from models.sampling import PairSampler
+from models.loading import Package, Sampler, load_any_package, sampler_of
 from worker.engine import environment_of
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -39,8 +38,8 @@ RESULTS = Path(__file__).parent / "results.json"
 def main(folder: Path, count: int, repeats: int) -> None:
     """Measure, print a table, and write bench/results.json."""
     keep_freed_memory()  # as the worker does
-    package = load_package(folder)
-    sampler = PairSampler(package, Settings().device)
+    package = load_any_package(folder)
+    sampler = sampler_of(package, Settings().device)
     with tempfile.TemporaryDirectory() as scratch:
         rates = measure_rates(package, sampler, folder, count, repeats, Path(scratch))
         stages = stage_times(sampler, order_of(package, count), Path(scratch) / "stages")
@@ -59,8 +58,8 @@ def main(folder: Path, count: int, repeats: int) -> None:
 
 
 def measure_rates(
-    package: ModelPackage,
-    sampler: PairSampler,
+    package: Package,
+    sampler: Sampler,
     folder: Path,
     count: int,
     repeats: int,

@@ -11,8 +11,8 @@ from app.archive.pack import pack
 from app.archive.shard import ShardWriter
 from app.client import Client
 from app.storage.folder import FolderStorage
-from models.package import ModelPackage
-from models.sampling import Pair, PairSampler, pair_seed
+from models.loading import Package, Sampler
+from models.sampling import Pair, pair_seed
 from worker.engine import encode_pair
 
 SEED = 1
@@ -20,7 +20,7 @@ SEED = 1
 Order = dict[str, Any]
 
 
-def order_of(package: ModelPackage, count: int) -> Order:
+def order_of(package: Package, count: int) -> Order:
     return {
         "count": count,
         "resolution": package.resolution,
@@ -29,7 +29,7 @@ def order_of(package: ModelPackage, count: int) -> Order:
     }
 
 
-def sample_all(sampler: PairSampler, count: int) -> list[Pair]:
+def sample_all(sampler: Sampler, count: int) -> list[Pair]:
     """The bare loop: an order's pairs, batch after batch, and nothing else."""
     seeds = [pair_seed(SEED, index) for index in range(count)]
     batches = range(0, count, sampler.batch_size)
@@ -40,7 +40,7 @@ def sample_all(sampler: PairSampler, count: int) -> list[Pair]:
     ]
 
 
-def bare_rate(sampler: PairSampler, count: int) -> float:
+def bare_rate(sampler: Sampler, count: int) -> float:
     """Pairs a second of the bare loop."""
     started = time.perf_counter()
     sample_all(sampler, count)
@@ -59,7 +59,7 @@ def service_rate(client: Client, order: Order) -> float:
     return order["count"] / (end - begin).total_seconds()
 
 
-def stage_times(sampler: PairSampler, order: Order, folder: Path) -> dict[str, float]:
+def stage_times(sampler: Sampler, order: Order, folder: Path) -> dict[str, float]:
     """Milliseconds a pair of each stage, one after another; ``folder`` takes what is written.
 
     Encoding is that of one thread; in the service it overlaps with drawing, as does writing. The

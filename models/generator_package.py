@@ -25,7 +25,15 @@ from models.data.photographs import CHANNELS
 from models.networks.lesion_generator import LesionConfig, LesionGenerator
 from models.networks.translator import Translator, TranslatorConfig
 from models.networks.vessel_generator import MapConfig, MapGenerator
-from models.package import MANIFEST, NAME, VERSION, PackageError, check_files, sha256_of
+from models.package import (
+    MANIFEST,
+    NAME,
+    VERSION,
+    PackageError,
+    check_files,
+    check_resolution,
+    sha256_of,
+)
 from models.styles import StyleDensity
 
 FORMAT = "fundusmith-model/2"
@@ -79,9 +87,23 @@ class GeneratorPackage:
         lesions = networks.get("lesions")
         self.lesion_config = LesionConfig(**lesions["config"]) if lesions else None
         self.sampling = TypeAdapter(GeneratorSampling).validate_python(manifest["sampling"])
-        self.resolutions = (self.map_config.resolution,)
-        self.resolution = self.resolutions[0]
+        self.resolutions: tuple[int, ...] = (self.map_config.resolution,)
+        self.resolution = min(self.resolutions)
+        self.channels = CHANNELS if lesions else CHANNELS[:2]
         self._tensors = tensors
+
+    @property
+    def draws_lesions(self) -> bool:
+        """Whether its maps have lesions."""
+        return self.lesion_config is not None
+
+    def check_resolution(self, resolution: int | None) -> int:
+        """The resolution, in pixels, or the smallest if None is given.
+
+        Raises:
+            ValueError: if the package does not have it; names those that it has.
+        """
+        return check_resolution(self.resolutions, resolution)
 
     def map_generator(self) -> MapGenerator:
         """A new stage-one network with the package's weights."""

@@ -8,23 +8,24 @@ import numpy as np
 
 from models.evaluation.neighbours import compare, map_views, nearest
 from models.evaluation.pair_arrays import PairArrays
+from models.pair_generator import DrawnMap
 from models.sampling import Pair, VesselMap
 
 
 class KnownMaps:
     """Maps that drawn ones are compared with, all of one size."""
 
-    def __init__(self, maps: Sequence[VesselMap]) -> None:
+    def __init__(self, maps: Sequence[VesselMap | DrawnMap]) -> None:
         self._views = map_views(_arrays(maps))
 
-    def likeness(self, drawn: VesselMap | Pair) -> float:
+    def likeness(self, drawn: VesselMap | DrawnMap | Pair) -> float:
         """Overlap (F1) of the drawn map with the nearest known one, turned, mirrored and shifted as
         it fits best; 0 to 1."""
         own = map_views(_arrays([drawn]))
         return round(nearest(own, 0, self._views, compare(own, self._views)).score, 4)
 
 
-def _arrays(maps: Sequence[VesselMap | Pair]) -> PairArrays:
+def _arrays(maps: Sequence[VesselMap | DrawnMap | Pair]) -> PairArrays:
     labels, fields = (
         np.stack([getattr(each, name) > 0 for each in maps]) for name in ("label", "field")
     )

@@ -127,12 +127,7 @@ class ModelPackage:
         Raises:
             ValueError: if the package does not have it; names those that it has.
         """
-        if resolution is None:
-            return min(self.resolutions)
-        if resolution not in self.resolutions:
-            sizes = ", ".join(map(str, self.resolutions))
-            raise ValueError(f"the package makes pairs of {sizes} px, not of {resolution}")
-        return resolution
+        return check_resolution(self.resolutions, resolution)
 
     def vessel_generator(self) -> VesselGenerator:
         """A new stage-one network with the package's weights."""
@@ -171,6 +166,20 @@ class ModelPackage:
             return Texture(weights[TEXTURE_COVARIANCES].float(), patchiness)
         except (KeyError, RuntimeError, ValueError) as error:
             raise PackageError(f"{TRANSLATOR_WEIGHTS}: {error}") from error
+
+
+def check_resolution(resolutions: tuple[int, ...], wanted: int | None) -> int:
+    """One of a package's resolutions, in pixels, or the smallest if None is given.
+
+    Raises:
+        ValueError: if the package does not have it; names those that it has.
+    """
+    if wanted is None:
+        return min(resolutions)
+    if wanted not in resolutions:
+        sizes = ", ".join(map(str, resolutions))
+        raise ValueError(f"the package makes pairs of {sizes} px, not of {wanted}")
+    return wanted
 
 
 def _filled(network: Network, weights: Mapping[str, Tensor], file: str) -> Network:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.data.field_of_view import FieldOfView
-from models.data.photographs import VESSELS
+from models.data.photographs import BRIGHT, DARK, DISC, VESSELS
 from models.devices import Device
 from models.generator_package import GeneratorPackage
 from models.pairs import pad_to_square, resample
-from models.sampling import NO_WISH, Pair, Wish
+from models.sampling import DEFAULT_OPTIONS, Pair, SamplingOptions
 from models.seeds import noise_seed
 
 Member = TypeVar("Member")
-Lesions = Literal["none", "mixed", "all"]
 # Fraction of a pixel from which the disc and lesions count in their masks.
 PRESENT = 0.5
 
@@ -68,14 +67,17 @@ class PairGenerator:
 
     traces = False
 
-    def __init__(self, package: GeneratorPackage, device: str = "auto"):
-        """Place the package's networks on a device.
+    def __init__(
+        self, package: GeneratorPackage, device: str = "auto", resolution: int | None = None
+    ):
+        """Place the package's networks on a device, to draw pairs of one of its resolutions, in pixels; of the
+        smallest if none is given.
 
         Raises:
-            ValueError: if the device is not there.
+            ValueError: if the device is not there; if the package does not have the resolution.
         """
         self.package = package
-        self.resolution = package.resolution
+        self.resolution = package.check_resolution(resolution)
         self.batch_size = package.sampling.batch_size
         self._device = Device.choose(device)
         self._maps = self._placed(package.map_generator())
@@ -98,18 +100,22 @@ class PairGenerator:
         precision = "bfloat16" if self._device.native_bfloat16 else "float32"
         return self._device.environment | {"precision": precision}
 
-    def sample(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[Pair]:
+    def sample(
+        self, seeds: Sequence[int], options: SamplingOptions = DEFAULT_OPTIONS
+    ) -> list[Pair]:
         """Draw the pairs of 1 to ``batch_size`` seeds.
 
         Raises:
-            ValueError: for more seeds than a batch holds, or none.
+            ValueError: for more seeds than a batch holds, or none; for lesions of a package that draws none.
         """
-        return self.render(self.draw_maps(seeds, wish))
+        return self.render(self.draw_maps(seeds, options))
 
     @torch.inference_mode()
-    def draw_maps(self, seeds: Sequence[int], wish: Wish = NO_WISH) -> list[DrawnMap]:
+    def draw_maps(
+        self, seeds: Sequence[int], options: SamplingOptions = DEFAULT_OPTIONS
+    ) -> list[DrawnMap]:
         """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`."""
-        drawn = [self._random(seed, wish) for seed in seeds]
+        drawn = [self._random(seed, options) for seed in seeds]
         batch = self._fill(drawn)
         fields = self._fields([each.field for each in batch])
         latents = self._on_device([each.latent for each in batch])
@@ -149,7 +155,7 @@ class PairGenerator:
         seed: int,
         label: NDArray[np.uint8],
         field: NDArray[np.uint8] | None,
-        wish: Wish = NO_WISH,
+        options: SamplingOptions = DEFAULT_OPTIONS,
     ) -> DrawnMap:
         """A given map in the place of one that stage one draws; the style is still the seed's.
 
@@ -166,21 +172,21 @@ class PairGenerator:
             inside = FieldOfView(0.5, 0.5, radius).draw(self.resolution)
         else:
             inside = self._fit(field) > 0.5
-        return self.place_shares(seed, fractions, inside, wish)
+        return self.place_shares(seed, fractions, inside, options)
 
     def place_shares(
         self,
         seed: int,
         shares: NDArray[np.floating[Any]],
         field: NDArray[np.bool_],
-        wish: Wish = NO_WISH,
+        options: SamplingOptions = DEFAULT_OPTIONS,
     ) -> DrawnMap:
         """As :meth:`place_map`, of a map that is known finer than its pixels: the fraction of each that is
         vessel, float [R, R] within [0, 1], and the field of view, bool [R, R]."""
         label = (shares > self.package.sampling.threshold) & field
         maps = torch.zeros(4, *label.shape)
         maps[VESSELS] = torch.from_numpy(np.where(field, shares, 0).astype(np.float32))
-        style = self._random(seed, wish).style
+        style = self._random(seed, options).style
         maps = maps.to(self._device.name)
         return DrawnMap(seed, label.astype(np.uint8), field.astype(np.uint8), maps, style, True)
 
@@ -215,23 +221,27 @@ class PairGenerator:
         ]
 
     def _pair(self, drawn: DrawnMap, picture: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Pair:
+        """``masks``: which pixels each channel of the map covers, uint8 [4, R, R], 0 or 1."""
+        lesions = np.where(masks[DARK] > 0, np.uint8(1), 2 * masks[BRIGHT])
         return Pair(
             seed=drawn.seed,
             image=picture,
             label=drawn.label * np.uint8(255),
             mask=drawn.field * np.uint8(255),
             vessel_share=drawn.vessel_share,
+            disc=None if drawn.given else masks[DISC] * np.uint8(255),
+            lesions=lesions if self.package.draws_lesions and not drawn.given else None,
         )
 
-    def _random(self, seed: int, wish: Wish) -> _Random:
+    def _random(self, seed: int, options: SamplingOptions) -> _Random:
         sampling, size = self.package.sampling, self.package.translator_config.style
         generator = torch.Generator().manual_seed(seed)
         latent = torch.randn(self.package.map_config.latent, generator=generator)
         mirrored, ill, height = torch.rand(3, generator=generator).tolist()
         weights = torch.tensor([camera.weight for camera in sampling.cameras])
         styled = generator
-        if wish.style_seed is not None:
-            styled = torch.Generator().manual_seed(wish.style_seed)
+        if options.style_seed is not None:
+            styled = torch.Generator().manual_seed(options.style_seed)
         chosen = int(torch.multinomial(weights, 1, generator=styled))
         style = self._densities[chosen].sample(1, styled)[0]
         heights = sampling.cameras[chosen].half_heights
@@ -247,13 +257,20 @@ class PairGenerator:
             lesion_noise = [torch.randn(shape, generator=generator) for shape in shapes]
         return _Random(
             latent=latent,
-            mirrored=wish.eye != sampling.eye if wish.eye else mirrored < 0.5,
+            mirrored=options.eye != sampling.eye if options.eye else mirrored < 0.5,
             field=field,
             style=style,
-            ill=config is not None and ill < (sampling.lesion_frequency or 0),
+            ill=ill < self._lesion_frequency(options),
             lesion_latent=lesion_latent,
             lesion_noise=lesion_noise,
         )
+
+    def _lesion_frequency(self, options: SamplingOptions) -> float:
+        trained = self.package.sampling.lesion_frequency
+        if trained is None and options.lesions == "all":
+            raise ValueError("the package draws no lesions")
+        frequency = {"none": 0.0, "mixed": trained or 0.0, "all": 1.0}
+        return frequency[options.lesions]
 
     def _translator_noise(self, seed: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(noise_seed(seed))

@@ -15,13 +15,14 @@ from math import inf
 from typing import TypeVar
 
 from models.metrics import piece_sizes, vessel_contrast
+from models.pair_generator import DrawnMap
 from models.sampling import Pair, VesselMap
 
 Limits = Mapping[str, tuple[float, float]]  # the least and the most that is taken of a measure
 Subject = TypeVar("Subject")
 
 
-def connected(drawn: VesselMap | Pair) -> float:
+def connected(drawn: VesselMap | DrawnMap | Pair) -> float:
     """Share of the vessel pixels in the largest piece; 0 of an empty map."""
     sizes = piece_sizes(drawn.label > 0)
     return round(float(sizes.max() / sizes.sum()), 4) if len(sizes) else 0.0
@@ -34,7 +35,7 @@ def contrast(pair: Pair) -> float:
 
 # What a map shows is looked at before the photograph is made, which costs several times as much; where
 # the label is traced in the photograph, after.
-OF_MAPS: Mapping[str, Callable[[VesselMap | Pair], float]] = {
+OF_MAPS: Mapping[str, Callable[[VesselMap | DrawnMap | Pair], float]] = {
     "vessel_share": lambda drawn: drawn.vessel_share,
     "connected": connected,
 }

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from models.loading import Sampler
+from models.pair_generator import DrawnMap
 from models.quality import OF_MAPS, OF_PHOTOGRAPHS, Limits, judge, span
-from models.sampling import Pair, PairSampler, SamplingOptions, VesselMap
+from models.sampling import Pair, SamplingOptions, VesselMap
 from models.seeds import candidate_seed
 
 # Where one candidate in fifty is good, one pair in 30,000 finds none among so many.
@@ -74,11 +77,11 @@ class Selection:
 
     def __init__(
         self,
-        sampler: PairSampler,
+        sampler: Sampler,
         order_seed: int,
         options: SamplingOptions,
         limits: Limits,
-        of_maps: Mapping[str, Callable[[VesselMap | Pair], float]] = OF_MAPS,
+        of_maps: Mapping[str, Callable[[VesselMap | DrawnMap | Pair], float]] = OF_MAPS,
     ):
         self._sampler = sampler
         self._order_seed = order_seed
@@ -88,7 +91,7 @@ class Selection:
         self._of_maps = {} if traced else of_maps
         self._of_pairs = {**of_maps, **OF_PHOTOGRAPHS} if traced else OF_PHOTOGRAPHS
         self._searches: list[_Search] = []  # those that have no map now
-        self._maps: deque[tuple[_Search, VesselMap, dict[str, float]]] = deque()
+        self._maps: deque[tuple[_Search, Any, dict[str, float]]] = deque()
         self._chosen: dict[int, Chosen] = {}
 
     def pairs(self, indices: range) -> Iterator[list[Chosen]]:

@@ -15,15 +15,16 @@ from app.archive.segment import Entry, PairRecord
 from app.storage import Storage
 from app.uploads.pictures import read_entry, read_record
 from models.likeness import KnownMaps
+from models.loading import Sampler
 from models.quality import OF_MAPS
-from models.sampling import PairSampler, SamplingOptions, pair_seed
+from models.sampling import SamplingOptions, pair_seed
 from models.selection import Chosen, Selection
 
 MAPS_KEPT = 64  # read maps that are kept: a shard may come to a map again
 
 
 def draw_pairs(
-    sampler: PairSampler, order: Mapping[str, Any], indices: range, storage: Storage
+    sampler: Sampler, order: Mapping[str, Any], indices: range, storage: Storage
 ) -> Iterator[list[Chosen]]:
     """The order's pairs of these indices, some at a time; none at times, where limits are narrow.
 
@@ -42,7 +43,7 @@ def draw_pairs(
     return Selection(sampler, order["seed"], options, limits_of(order), of_maps).pairs(indices)
 
 
-def _known_maps(sampler: PairSampler, maps: Mapping[str, Any], storage: Storage) -> KnownMaps:
+def _known_maps(sampler: Sampler, maps: Mapping[str, Any], storage: Storage) -> KnownMaps:
     """The maps that the order keeps away from, as they would be drawn."""
     read = (_read_map(storage, maps["upload"], number) for number in range(maps["count"]))
     return KnownMaps([sampler.place_map(0, label, mask) for _, label, mask in read])
@@ -63,7 +64,7 @@ def _read_map(
 
 
 def _render_maps(
-    sampler: PairSampler,
+    sampler: Sampler,
     order: Mapping[str, Any],
     indices: range,
     options: SamplingOptions,

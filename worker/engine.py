@@ -23,7 +23,8 @@ from app.archive.layout import REQUIRED_ROLES, ImageRole, image_roles, index_key
 from app.archive.shard import ShardWriter
 from app.jobs.leases import Claim
 from app.storage import Storage
-from models.sampling import Pair, PairSampler
+from models.loading import Sampler
+from models.sampling import Pair
 from models.selection import Chosen
 from worker.drawing import count_rejected, draw_pairs
 from worker.metrics import PAIRS, STAGE_SECONDS
@@ -62,7 +63,7 @@ def encode_pair(
     return EncodedPair(pair.seed, pair.vessel_share, tuple(map(encode, roles)))
 
 
-def environment_of(sampler: PairSampler, image_format: str = "png") -> dict[str, str]:
+def environment_of(sampler: Sampler, image_format: str = "png") -> dict[str, str]:
     """What the bytes of a pair depend on besides its seed and the package."""
     return {
         **sampler.environment,
@@ -98,7 +99,7 @@ class StageClock:
 
 
 def run_shard(
-    claim: Claim, sampler: PairSampler, storage: Storage, report: Callable[[int], None]
+    claim: Claim, sampler: Sampler, storage: Storage, report: Callable[[int], None]
 ) -> dict[str, Any]:
     """Makes the claim's pairs and writes segment and index; returns the shard's result.
 
@@ -129,7 +130,7 @@ def run_shard(
 
 def _write_pairs(
     claim: Claim,
-    sampler: PairSampler,
+    sampler: Sampler,
     storage: Storage,
     shard: ShardWriter,
     clock: StageClock,

@@ -19,8 +19,8 @@ from app.registry.tables import StoredModel
 from app.settings import Settings
 from app.storage import Storage, StorageKeyError
 from app.uploads.archive import StoredFile
-from models.package import MANIFEST, ModelPackage, PackageError, load_package
-from models.sampling import PairSampler
+from models.loading import Package, Sampler, load_any_package, sampler_of
+from models.package import MANIFEST, PackageError
 from worker.metrics import MODEL_LOAD_SECONDS, MODEL_LOADS
 
 KEPT = 8  # packages from storage, those that were used last
@@ -177,9 +177,9 @@ class SamplerCache:
         self._packages = packages
         self._device = device
         self._held: tuple[str, int] | None = None  # digest and resolution
-        self._sampler: PairSampler | None = None
+        self._sampler: Sampler | None = None
 
-    def get(self, model: str, digest: str, resolution: int) -> PairSampler:
+    def get(self, model: str, digest: str, resolution: int) -> Sampler:
         """The sampler of this package for pairs of this resolution, in pixels.
 
         Raises:
@@ -194,7 +194,7 @@ class SamplerCache:
                 detail = f"The model {model} makes pairs of {sizes} px, not of {resolution}."
                 raise ModelUnavailable("resolution_missing", detail, final=True)
             try:
-                self._sampler = PairSampler(package, self._device, resolution)
+                self._sampler = sampler_of(package, self._device, resolution)
             except ValueError as error:
                 raise ModelUnavailable(
                     "device_missing", f"The worker cannot use its device: {error}."
@@ -204,15 +204,15 @@ class SamplerCache:
             MODEL_LOAD_SECONDS.inc(time.monotonic() - started)
         return self._sampler
 
-    def _load(self, model: str, digest: str) -> ModelPackage:
+    def _load(self, model: str, digest: str) -> Package:
         try:
-            return load_package(self._packages.folder(model, digest))
+            return load_any_package(self._packages.folder(model, digest))
         except PackageError:
             # What was unpacked may be damaged, or another worker has just removed it.
             self._packages.forget(digest)
         folder = self._packages.folder(model, digest)
         try:
-            return load_package(folder)
+            return load_any_package(folder)
         except PackageError as error:
             # Users see this: it names the file, but not where on the worker it lies.
             raise _damaged(model, str(error).replace(f"{folder}/", "")) from error

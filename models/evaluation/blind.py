@@ -21,9 +21,8 @@ from PIL import Image, ImageDraw
 
 from models.evaluation.gather import split
 from models.evaluation.pair_arrays import PairArrays, drawn_pairs, real_pairs
-from models.package import load_package
+from models.loading import load_any_package, sampler_of
 from models.pairs import find_pairs, load_pairs
-from models.sampling import PairSampler
 
 OF_EACH = 12
 COLUMNS = 6
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("--device", default="auto", help="auto, cpu, cuda ... (auto)")
     given = options.parse_args(arguments)
     try:
-        package = load_package(given.package)
+        package = load_any_package(given.package)
         files = find_pairs(given.pairs)
         learned = package.manifest["training_data"]["images"]
         ours, held_out = split([file.photo.name for file in files], learned, given.train)
@@ -55,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         chosen = [*random.permutation(held_out), *random.permutation(ours)][:OF_EACH]
         loaded = load_pairs([files[i] for i in chosen], 2 * package.resolution)
         real = real_pairs(loaded, package.resolution)
-        generated = drawn_pairs(PairSampler(package, given.device), OF_EACH, given.seed)
+        generated = drawn_pairs(sampler_of(package, given.device), OF_EACH, given.seed)
     except ValueError as error:
         sys.exit(f"error: {error}")
     given.out.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from models.evaluation.run_folder import PAGE, REPORT, RunFolder
 from models.evaluation.settings import EvaluationSettings, Network
 from models.evaluation.steps import PARTS, part_of, run_step, steps
 from models.evaluation.table import markdown
-from models.package import load_package
+from models.loading import load_any_package
 from models.pairs import find_pairs
 from models.signals import stop_on_signals
 
@@ -120,7 +120,7 @@ def evaluate(options: argparse.Namespace) -> None:
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
-    package = load_package(options.package) if options.package else None
+    package = load_any_package(options.package) if options.package else None
     every = steps(settings, rendered=package is not None)
     if lacking := set(options.only or ()) - {part_of(step) for step in every}:
         raise ValueError(

@@ -24,9 +24,8 @@ from models.evaluation.pair_arrays import (
     vessel_shares,
 )
 from models.evaluation.settings import EvaluationSettings
-from models.package import ModelPackage
+from models.loading import Package, sampler_of
 from models.pairs import PairFiles, load_pairs
-from models.sampling import PairSampler
 
 LEAST = 4  # real pairs on each side: halves of fewer say nothing
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pillow")
@@ -35,7 +34,7 @@ LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pillow")
 def gather(
     files: Sequence[PairFiles],
     settings: EvaluationSettings,
-    package: ModelPackage | None,
+    package: Package | None,
     archives: Sequence[Path] = (),
     train: int | None = None,
     device: str = "auto",
@@ -67,7 +66,7 @@ def gather(
     for archive in archives:
         check_order(archive, package)
     train_pairs, test_pairs, shares = real(package.resolution)
-    sampler = PairSampler(package, device)
+    sampler = sampler_of(package, device)
     rendered = rendered_pairs(sampler, shares, train_pairs.fields, settings.pairs, settings.seed)
     if archives:
         synthetic = ordered_pairs(archives, settings.pairs)
@@ -110,7 +109,7 @@ def split(
     return ours, held_out
 
 
-def check_order(archive: Path, package: ModelPackage) -> None:
+def check_order(archive: Path, package: Package) -> None:
     """
     Raises:
         ValueError: if the order's pairs were drawn by another model than this.
@@ -124,7 +123,7 @@ def check_order(archive: Path, package: ModelPackage) -> None:
 
 
 def describe(
-    data: EvaluationData, package: ModelPackage | None, archives: Sequence[Path] = ()
+    data: EvaluationData, package: Package | None, archives: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """The facts of a report: model, order, pairs, size, libraries, machine, date."""
     order = order_facts(archives[0]) if archives else None

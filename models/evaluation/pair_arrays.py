@@ -10,8 +10,9 @@ import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from models.loading import Sampler
 from models.pairs import PairSet
-from models.sampling import Pair, PairSampler
+from models.sampling import Pair
 from models.seeds import pair_seed
 from models.translator import VESSEL_FROM
 
@@ -100,7 +101,7 @@ def vessel_shares(pairs: PairSet, size: int) -> NDArray[np.float32]:
 
 
 def drawn_pairs(
-    sampler: PairSampler, count: int, seed: int, report: Callable[[], None] = lambda: None
+    sampler: Sampler, count: int, seed: int, report: Callable[[], None] = lambda: None
 ) -> PairArrays:
     """The first ``count`` pairs of the order with this seed.
 
@@ -114,7 +115,7 @@ def drawn_pairs(
 
 
 def rendered_pairs(
-    sampler: PairSampler,
+    sampler: Sampler,
     shares: NDArray[np.float32],
     fields: NDArray[np.bool_],
     count: int,

@@ -85,6 +85,21 @@ def load_checkpoint(
         raise CheckpointError(f"{path}: cannot be resumed from ({error})") from error
 
 
+def load_network(path: Path, name: str, network: nn.Module) -> None:
+    """Fill one network from a checkpoint.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or of another network.
+    """
+    prefix = f"network.{name}."
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
+            network.load_state_dict({k.removeprefix(prefix): file.get_tensor(k) for k in keys})
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+
+
 def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of the weights, in place."""
     with torch.no_grad():

@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from models.data.photographs import (
+    CHANNELS,
     VESSELS,
     PhotographSet,
     load_set,
@@ -35,7 +36,7 @@ from models.package import PackageError
 from models.pairs import PairError, find_pairs
 from models.signals import stop_on_signals
 from models.training.budget import Budget
-from models.training.checkpoint import CheckpointError
+from models.training.checkpoint import CheckpointError, load_network
 from models.training.divergence import Diverged
 from models.training.journal import Journal
 from models.training.lesion_generator import LesionSettings, LesionTrainer
@@ -203,10 +204,9 @@ class Pipeline:
         Raises:
             CheckpointError: if it has not been trained.
         """
-        trainer = self.teacher()
-        trainer.load(checkpoint_path(self.folder, trainer.stage))
-        assert isinstance(trainer.ema, Segmenter)
-        return trainer.ema
+        segmenter = Segmenter(len(CHANNELS))
+        load_network(checkpoint_path(self.folder, TeacherTrainer.stage), "ema", segmenter)
+        return self.device.place(segmenter).eval()
 
     def _common(self) -> tuple[Budget, Device, int]:
         options = self.options

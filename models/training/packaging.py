@@ -20,6 +20,7 @@ from PIL import Image
 
 from models.data.field_of_view import away_from_edge
 from models.evaluation.pair_arrays import real_pairs, rendered_pairs, vessel_shares
+from models.loading import Sampler
 from models.metrics import (
     map_measures,
     nearest_overlap,
@@ -31,7 +32,6 @@ from models.metrics import (
     vessel_contrast,
 )
 from models.package import MANIFEST, Eye, SamplingConfig, load_package, write_package
-from models.pair_generator import PairGenerator
 from models.pairs import PairSet
 from models.sampling import Pair, PairSampler, pair_seed
 from models.segmenter import Segmenter, probabilities
@@ -202,7 +202,7 @@ def _exceeded_by(share: float, values: NDArray[np.floating[Any]]) -> float:
     return round(float(np.clip(np.quantile(values, 1 - share), 0.05, 0.95)), 3)
 
 
-def draw(sampler: PairSampler | PairGenerator, count: int) -> list[Pair]:
+def draw(sampler: Sampler, count: int) -> list[Pair]:
     """The first pairs of the order with seed 0."""
     seeds = [pair_seed(0, i) for i in range(count)]
     batches = range(0, count, sampler.batch_size)

@@ -123,7 +123,7 @@ def test_masks_and_lesions(
     monkeypatch: pytest.MonkeyPatch,
     lesions: Literal["none", "all"],
 ) -> None:
-    monkeypatch.setattr("worker.model_cache.PairSampler", LesionSampler)
+    monkeypatch.setattr("worker.model_cache.sampler_of", LesionSampler)
     asked = {"lesions": lesions, "masks": ["disc", "lesions"]}
     archive = opened(storage, made(worker, db, order, **asked))
     assert LesionSampler.asked[-1] == SamplingOptions(lesions=lesions)
@@ -140,7 +140,7 @@ def test_an_order_without_masks_has_the_same_bytes_from_a_model_that_draws_more(
     worker: Worker, db: Database, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = made(worker, db, order)
-    monkeypatch.setattr("worker.model_cache.PairSampler", LesionSampler)
+    monkeypatch.setattr("worker.model_cache.sampler_of", LesionSampler)
     worker._samplers._sampler = None  # loaded anew
     assert (
         made(worker, db, order).volumes[0]["manifest_sha256"] == plain.volumes[0]["manifest_sha256"]

@@ -10,7 +10,7 @@ import torch
 from models.generator_package import load_generator_package, write_tiny_generator_package
 from models.package import PackageError, sha256_of
 from models.pair_generator import PairGenerator
-from models.sampling import Wish, pair_seed
+from models.sampling import SamplingOptions, pair_seed
 
 
 def test_the_label_is_the_map_that_conditioned_the_photograph(generator):
@@ -49,9 +49,11 @@ def test_threads_do_not_matter(generator):
 
 
 def test_an_order_can_fix_style_and_eye(generator):
-    left, right = (generator.draw_maps([5], Wish(eye=eye))[0] for eye in ("left", "right"))
+    left, right = (
+        generator.draw_maps([5], SamplingOptions(eye=eye))[0] for eye in ("left", "right")
+    )
     assert np.array_equal(left.label, right.label[:, ::-1])
-    one, other = generator.draw_maps([5, 6], Wish(style_seed=1))
+    one, other = generator.draw_maps([5, 6], SamplingOptions(style_seed=1))
     assert torch.equal(one.style, other.style)
 
 
