@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.features import RESIZE, WeightsMissing, features, load_network
+from models.evaluation.features import NETWORK, RESIZE, features
 from models.evaluation.kid import kid_of_halves, kid_of_subsets
 from models.evaluation.neighbours import map_views, photo_views
 from models.evaluation.pair_arrays import EvaluationData, PairArrays
@@ -19,6 +19,7 @@ from models.evaluation.settings import EvaluationSettings
 from models.evaluation.sheets import map_neighbour_sheet, photo_neighbour_sheet
 from models.evaluation.spread import comparisons
 from models.evaluation.vessel_trees import tree_measures
+from models.networks.efficientnet import LITE2, WeightsMissing, load_efficientnet
 
 # More pairs would tell little more and take hours: of larger sets the first so many are looked at.
 # Pairs are drawn independently, so the first are as good as any.
@@ -90,14 +91,14 @@ def kid_values(synthetic: PairArrays, data: EvaluationData, seed: int) -> dict[s
     hold-out pairs if they are fewer.
     """
     try:
-        network = load_network()
+        network = load_efficientnet(LITE2)
     except WeightsMissing as error:
         return {"not_computed": str(error)}
     subset = max(2, min(len(data.train) // 2, len(data.test)))
     random = np.random.default_rng(seed)
     made, train, test = (features(network, p.photos) for p in (synthetic, data.train, data.test))
     values = {
-        "network": "EfficientNet-Lite0, ImageNet weights, 1280 features before the classes",
+        "network": NETWORK,
         "resize": RESIZE,
         "estimator": "unbiased MMD, kernel (x.y / 1280 + 1)^3",
         "subset": subset,

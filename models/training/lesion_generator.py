@@ -27,7 +27,7 @@ class LesionSettings:
     """Hyper-parameters of the lesion generator."""
 
     learning_rate: float = Field(
-        default=1e-3, ge=1e-6, le=1e-1, description="of Adam, both networks"
+        default=2e-3, ge=1e-6, le=1e-1, description="of Adam, both networks"
     )
     batch: int = Field(default=8, ge=4, le=256, description="maps a step")
     labelled_weight: int = Field(

