@@ -33,6 +33,10 @@ class UNetConfig:
         description="feature maps at 1/2, 1/4, ... of the side",
     )
 
+    positions: bool = Field(
+        default=True, description="whether it sees where in the frame a pixel is; not for crops"
+    )
+
     @property
     def stride(self) -> int:
         """Sides of pictures are multiples of this."""
@@ -52,7 +56,8 @@ class ConditionalUNet(nn.Module):
         self.config = config
         channels = config.channels
         # The condition, position across and down, and noise.
-        self.stem = EqualConv2d(4 * config.inputs + 2 + config.noise, channels[0])
+        places = 2 * config.positions
+        self.stem = EqualConv2d(4 * config.inputs + places + config.noise, channels[0])
         self.encoder = nn.ModuleList(
             nn.Sequential(EqualDownConv2d(a, b), Activation(), EqualConv2d(b, b), Activation())
             for a, b in pairwise(channels)
@@ -77,7 +82,8 @@ class ConditionalUNet(nn.Module):
             [B, outputs, H, W] float32, and the last features, [B, channels[0], H / 2, W / 2].
         """
         given = F.pixel_unshuffle(condition, 2)
-        x = activate(self.stem(torch.cat([given, _position(given), noise[0]], 1)))
+        seen = [given, _position(given), noise[0]] if self.config.positions else [given, noise[0]]
+        x = activate(self.stem(torch.cat(seen, 1)))
         skips = []
         for block in self.encoder:
             skips.append(x)

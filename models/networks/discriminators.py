@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from models.networks.blocks import upsample
+from models.layers import EqualConv2d, EqualDownConv2d
+from models.networks.blocks import activate, upsample
 from models.networks.efficientnet import LITE0, load_efficientnet
 
 
@@ -92,6 +93,24 @@ class SegmentationDiscriminator(nn.Module):
         for block in self.decoder:
             x = block(torch.cat([upsample(x), skips.pop()], 1))
         return F.pixel_shuffle(self.head(x), 2).float()
+
+
+class PatchDiscriminator(nn.Module):
+    """Scores of overlapping parts of maps (Isola et al. 2017, arXiv 1611.07004), [B, inputs, H, W] to
+    [B, H / 16, W / 16]; higher is more real."""
+
+    def __init__(self, inputs: int, channels: tuple[int, ...] = (32, 64, 96, 96)):
+        super().__init__()
+        self.stem = EqualConv2d(4 * inputs, channels[0])
+        self.down = nn.ModuleList(EqualDownConv2d(a, b) for a, b in pairwise(channels))
+        self.last = EqualConv2d(channels[-1], channels[-1])
+        self.score = EqualConv2d(channels[-1], 1, 1, gain=1.0)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        x = activate(self.stem(F.pixel_unshuffle(maps, 2)))
+        for convolution in self.down:
+            x = activate(convolution(x))
+        return self.score(activate(self.last(x))).float()[:, 0]
 
 
 def hinge_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

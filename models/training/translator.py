@@ -1,33 +1,22 @@
 """Training of stage two: the translator from maps to photographs.
 
-Three things judge a drawn photograph: a projected discriminator whether it looks real, a segmentation
-discriminator whether each pixel shows what the map has there, and the frozen teacher whether it sees the same
-under strong changes of colour as in the real photograph of the same map (consistency).
+What judges the photographs is in :mod:`models.training.judges`.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from models.data.augmentation import Geometry, photometric, random_views, uniform
+from models.data.augmentation import Geometry, random_views, uniform
 from models.data.photographs import CHANNELS, DISC, PhotographSet
 from models.devices import Device
-from models.networks.blocks import fold_batch_norm
-from models.networks.discriminators import (
-    ProjectedDiscriminator,
-    SegmentationDiscriminator,
-    class_loss,
-    hinge_loss,
-)
-from models.networks.segmenter import Segmenter, standardise
+from models.networks.segmenter import Segmenter
 from models.networks.translator import (
     StyleEncoder,
     Translator,
@@ -37,12 +26,11 @@ from models.networks.translator import (
 )
 from models.styles import StyleDensity
 from models.training.budget import Budget
+from models.training.judges import PhotographJudges, weighted_sum
 from models.training.trainer import Trainer, ema_of, update_ema
 
 # Cameras are held a little askew, and a photograph is of a part of an eye.
 GEOMETRY = Geometry(rotation=20, scale=(0.88, 1.06), shift=0.05, upside_down=True)
-# How dear a pixel is that shows vessels, disc, dark or bright lesions, background, and one that is drawn.
-CLASS_WEIGHTS = (2.5, 1.0, 2.5, 2.5, 0.6, 1.0)
 
 
 @dataclass(frozen=True)
@@ -124,11 +112,7 @@ class TranslatorTrainer(Trainer):
         self.translator = device.place(Translator(config))
         self.encoder = device.place(StyleEncoder(config.style))
         self.ema = ema_of(self.translator)
-        self.realism = device.place(ProjectedDiscriminator())
-        self.segmentation = device.place(SegmentationDiscriminator(len(CHANNELS) + 1))
-        self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
-        fold_batch_norm(self.teacher)
-        self.teacher = device.place(self.teacher)
+        self.judges = PhotographJudges(teacher, device, self.random)
         # The latest encoding of each photograph; the density of styles is fitted to them.
         self.encodings = torch.nn.ParameterList([torch.zeros(len(data), config.style)])
         self.encodings.requires_grad_(False)
@@ -137,14 +121,10 @@ class TranslatorTrainer(Trainer):
             "translator": self.translator,
             "encoder": self.encoder,
             "ema": self.ema,
-            "realism": self.realism.heads,
-            "projection": torch.nn.ModuleList(
-                [self.realism.across_channels, self.realism.across_scales]
-            ),
-            "segmentation": self.segmentation,
+            **self.judges.networks,
             "encodings": self.encodings,
         }
-        judges = [*self.realism.heads.parameters(), *self.segmentation.parameters()]
+        judges = self.judges.parameters()
         drawn = [*self.translator.parameters(), *self.encoder.parameters()]
         betas = (0.0, 0.99)
         self.optimisers = {
@@ -153,7 +133,6 @@ class TranslatorTrainer(Trainer):
         }
         weight = torch.where(data.traced, 1.0, float(settings.labelled_weight))
         self.sampling_weight = weight
-        self.class_weight = torch.tensor(CLASS_WEIGHTS, device=device.name)
         self.fixed = torch.Generator().manual_seed(1)
         self.sheet_places = torch.multinomial(weight, 8, True, generator=self.fixed)
 
@@ -201,15 +180,14 @@ class TranslatorTrainer(Trainer):
         with self.device.mixed_precision():
             noise = self.noise(len(places), self.random)
             drawn = self.translator(self._given(maps), fields, style, noise).photograph
-        corner = torch.randint(self.data.size // 2, (2,), generator=self.random).tolist()
-        target = self._classes(maps)
-        values = self._update_generator(
-            drawn, photographs, maps, fields, target, corner, own, (mean, log_variance)
-        )
-        values |= self._update_discriminators(drawn.detach(), photographs, fields, target, corner)
+        losses = self.judges.generator_losses(drawn, photographs, maps, fields, own)
+        losses["kl"] = kl_to_standard_normal(mean, log_variance)
+        self.optimizer_step("generator", weighted_sum(losses, settings))
+        judged = self.judges.discriminator_losses(drawn, photographs, maps, fields)
+        self.optimizer_step("discriminator", torch.stack(list(judged.values())).sum())
         decay = min(settings.ema_decay, 1 - 1 / (self.steps / 10 + 1.1))
         update_ema(self.ema, self.translator, decay)
-        return len(places), values
+        return len(places), {name: loss.item() for name, loss in (losses | judged).items()}
 
     def _given(self, maps: Tensor) -> Tensor:
         """Maps as the translator sees them: of some the disc is not given."""
@@ -246,118 +224,6 @@ class TranslatorTrainer(Trainer):
         """Styles of the sources of the photographs at ``places``, [B, style]."""
         sources = [self.data.sources[place] for place in places.tolist()]
         return torch.cat([self.densities[source].sample(1, generator) for source in sources])
-
-    def _classes(self, maps: Tensor) -> Tensor:
-        """Soft classes of each pixel, [B, 6, H, W]: the map's channels, background, and (0) drawn.
-
-        A vessel on the disc counts as vessel.
-        """
-        maps = maps.clone()
-        maps[:, DISC] = maps[:, DISC] * (1 - maps[:, :DISC].sum(1))
-        total = maps.sum(1, keepdim=True)
-        maps = maps / total.clamp(min=1)
-        background = 1 - total.clamp(max=1)
-        return torch.cat([maps, background, torch.zeros_like(background)], 1)
-
-    def _crop(self, planes: Tensor, corner: list[int]) -> Tensor:
-        """The part of half the side that the segmentation discriminator is shown."""
-        y, x = corner
-        side = self.data.size // 2
-        return planes[..., y : y + side, x : x + side]
-
-    def _update_generator(
-        self,
-        drawn: Tensor,
-        photographs: Tensor,
-        maps: Tensor,
-        fields: Tensor,
-        target: Tensor,
-        corner: list[int],
-        own: int,
-        posterior: tuple[Tensor, Tensor],
-    ) -> dict[str, float]:
-        settings = self.settings
-        self._judges_learn(False)
-        with self.device.mixed_precision():
-            logits = self.segmentation(self._crop(drawn, corner))
-            scores = self.realism(self._differentiable_augmentation(drawn))
-        losses: dict[str, Tensor] = {
-            "segmentation": class_loss(
-                logits, self._crop(target, corner), self.class_weight, self._crop(fields, corner)
-            ),
-            "realism": -torch.stack([score.mean() for score in scores]).mean(),
-        }
-        losses["consistency"] = self._consistency(drawn, photographs, fields)
-        mine, real = drawn[:own], photographs[:own]
-        losses["l1"] = (mine - real).abs().mean()
-        losses["low_frequency"] = (F.avg_pool2d(mine, 8) - F.avg_pool2d(real, 8)).abs().mean()
-        losses["kl"] = kl_to_standard_normal(*posterior)
-        weighted = [getattr(settings, f"{name}_weight") * loss for name, loss in losses.items()]
-        self.optimizer_step("generator", torch.stack(weighted).sum())
-        return {name: loss.item() for name, loss in losses.items()}
-
-    def _consistency(self, drawn: Tensor, photographs: Tensor, fields: Tensor) -> Tensor:
-        """Cross entropy of what the teacher sees in drawn photographs to what it sees in the real ones."""
-        changed = photometric(drawn, self.random) * fields
-        with self.device.mixed_precision():
-            with torch.no_grad():
-                real = self.teacher(standardise(photographs, fields)).float().sigmoid()
-            found = self.teacher(standardise(changed, fields)).float()
-        entropy = F.binary_cross_entropy_with_logits(found, real, reduction="none")
-        return (entropy * (1 + real) * fields).sum() / fields.sum()
-
-    def _update_discriminators(
-        self,
-        drawn: Tensor,
-        photographs: Tensor,
-        fields: Tensor,
-        target: Tensor,
-        corner: list[int],
-    ) -> dict[str, float]:
-        self._judges_learn(True)
-        both = torch.cat([photographs, drawn])
-        with self.device.mixed_precision():
-            of_real, of_drawn = self.segmentation(self._crop(both, corner)).chunk(2)
-            scores = self.realism(self._differentiable_augmentation(both))
-        target, fields = self._crop(target, corner), self._crop(fields, corner)
-        is_drawn = torch.zeros_like(target)
-        is_drawn[:, -1] = 1
-        segmentation = class_loss(of_real, target, self.class_weight, fields)
-        segmentation = segmentation + class_loss(of_drawn, is_drawn, self.class_weight, fields)
-        count = len(photographs)
-        realism = hinge_loss([s[:count] for s in scores], [s[count:] for s in scores])
-        self.optimizer_step("discriminator", segmentation + realism)
-        return {
-            "segmentation discriminator": segmentation.item(),
-            "realism discriminator": realism.item(),
-        }
-
-    def _judges_learn(self, learn: bool) -> None:
-        self.realism.heads.requires_grad_(learn)
-        self.segmentation.requires_grad_(learn)
-
-    def _differentiable_augmentation(self, photographs: Tensor) -> Tensor:
-        """Colour, shift and cut-out of real and drawn photographs alike (DiffAugment: Zhao et al. 2020, arXiv
-        2006.10738)."""
-        count, side = len(photographs), photographs.shape[-1]
-
-        def between(low: float, high: float) -> Tensor:
-            return uniform(self.random, low, high, count, 1, 1, 1).to(photographs)
-
-        x = photographs + between(-0.2, 0.2)
-        grey = x.mean(1, keepdim=True)
-        x = grey + (x - grey) * between(0.4, 1.6)
-        mean = x.mean((1, 2, 3), keepdim=True)
-        x = mean + (x - mean) * between(0.6, 1.4)
-        matrices = torch.eye(2, 3).repeat(count, 1, 1)
-        matrices[:, :, 2] = uniform(self.random, -0.2, 0.2, count, 2)
-        grid = F.affine_grid(matrices.to(x), list(x.shape), align_corners=False)
-        x = F.grid_sample(x, grid, align_corners=False)
-        corners = uniform(self.random, -0.15, 0.85, count, 2, 1).to(x)
-        places = torch.arange(side, device=x.device) / side
-        within = (places >= corners) & (places < corners + 0.28)
-        cut = within[:, 0, :, None] & within[:, 1, None, :]
-        return x * (~cut[:, None]).to(x.dtype)
 
     def samples(self) -> Tensor:
         """Photographs, their maps, and three photographs drawn of each map in styles of the density."""
