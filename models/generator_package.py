@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from models.data.photographs import CHANNELS
 from models.networks.lesion_generator import LesionConfig, LesionGenerator
+from models.networks.map_denoiser import DenoiserConfig, MapDenoiser
 from models.networks.translator import Translator, TranslatorConfig
-from models.networks.vessel_generator import MapConfig, MapGenerator
+from models.networks.upsamplers import MapUpsampler, UpsamplerConfig
 from models.package import (
     MANIFEST,
     NAME,
@@ -82,12 +83,16 @@ class GeneratorPackage:
         networks = manifest["networks"]
         self.manifest, self.digest = manifest, digest
         self.name, self.version = manifest["name"], manifest["version"]
-        self.map_config = MapConfig(**networks["vessel"]["config"])
+        self.denoiser_config = DenoiserConfig(**networks["vessel"]["config"])
+        self.upsampler_configs = {
+            size: UpsamplerConfig(**networks[f"vessel_{size}"]["config"])
+            for size in map_sizes(self.denoiser_config, networks)
+        }
         self.translator_config = TranslatorConfig(**networks["translator"]["config"])
         lesions = networks.get("lesions")
         self.lesion_config = LesionConfig(**lesions["config"]) if lesions else None
         self.sampling = TypeAdapter(GeneratorSampling).validate_python(manifest["sampling"])
-        self.resolutions: tuple[int, ...] = (self.map_config.resolution,)
+        self.resolutions: tuple[int, ...] = (max(self.upsampler_configs),)
         self.resolution = min(self.resolutions)
         self.channels = CHANNELS if lesions else CHANNELS[:2]
         self._tensors = tensors
@@ -105,9 +110,16 @@ class GeneratorPackage:
         """
         return check_resolution(self.resolutions, resolution)
 
-    def map_generator(self) -> MapGenerator:
-        """A new stage-one network with the package's weights."""
-        return self._filled(MapGenerator(self.map_config), "vessel")
+    def map_denoiser(self) -> MapDenoiser:
+        """A new network that draws coarse maps, with the package's weights."""
+        return self._filled(MapDenoiser(self.denoiser_config), "vessel")
+
+    def map_upsamplers(self) -> dict[int, MapUpsampler]:
+        """New networks that double maps, by the side in pixels that each doubles to, in order."""
+        return {
+            size: self._filled(MapUpsampler(config), f"vessel_{size}")
+            for size, config in self.upsampler_configs.items()
+        }
 
     def lesion_generator(self) -> LesionGenerator | None:
         """A new network that draws lesions; None if the model draws none."""
@@ -185,7 +197,8 @@ def load_generator_package(folder: Path) -> GeneratorPackage:
         raise PackageError(
             f"{manifest_path}: networks.lesions and sampling.lesion_frequency need each other"
         )
-    package.map_generator(), package.translator(), package.lesion_generator()
+    package.map_denoiser(), package.map_upsamplers()
+    package.translator(), package.lesion_generator()
     package.style_densities()
     return package
 
@@ -201,7 +214,8 @@ def write_generator_package(
 
     Args:
         facts: name, version, title, created, licence, training_data, expected and metrics.
-        networks: ``vessel``, ``translator``, and ``lesions`` if the model draws them.
+        networks: ``vessel``, ``vessel_N`` for each doubling of maps to N pixels, ``translator``, and
+            ``lesions`` if the model draws them.
         styles: the density of each of ``sampling.cameras``.
 
     Raises:
@@ -229,7 +243,7 @@ def write_generator_package(
     manifest = {
         "format": FORMAT,
         **facts,
-        "resolutions": [networks["vessel"].config.resolution],  # type: ignore[union-attr]
+        "resolutions": [max(map_sizes(networks["vessel"].config, networks))],  # type: ignore[arg-type]
         "channels": list(CHANNELS if lesions else CHANNELS[:2]),
         "networks": described,
         "sampling": asdict(sampling),
@@ -238,14 +252,30 @@ def write_generator_package(
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
+def map_sizes(config: DenoiserConfig, networks: Mapping[str, object]) -> list[int]:
+    """Sides in pixels that maps are doubled to, in order.
+
+    Raises:
+        KeyError: if there is no doubling.
+    """
+    sizes, size = [], 2 * config.size
+    while f"vessel_{size}" in networks:
+        sizes.append(size)
+        size *= 2
+    if not sizes:
+        raise KeyError(f"networks.vessel_{size}")
+    return sizes
+
+
 def write_tiny_generator_package(folder: Path, *, lesions: bool = True) -> Path:
     """An untrained package that draws pairs of 64 px in milliseconds, for tests."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
-    maps = MapGenerator(MapConfig(latent=8, channels=(8, 8, 8, 8)))
-    maps.finest_head.bias.data.fill_(-0.5)  # type: ignore[union-attr]
+    upsampler = UpsamplerConfig(maps=2, style=2, channels=(4, 8))
     networks: dict[str, nn.Module] = {
-        "vessel": maps,
+        "vessel": MapDenoiser(DenoiserConfig(size=16, steps=2, channels=(8, 8))),
+        "vessel_32": MapUpsampler(upsampler),
+        "vessel_64": MapUpsampler(upsampler),
         "translator": Translator(TranslatorConfig(style=4, channels=(4, 8))),
     }
     if lesions:

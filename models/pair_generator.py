@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from models.devices import Device
 from models.generator_package import GeneratorPackage
 from models.pairs import pad_to_square, resample
 from models.sampling import DEFAULT_OPTIONS, Pair, SamplingOptions
-from models.seeds import noise_seed
+from models.seeds import lesion_seed, noise_seed
 
 Member = TypeVar("Member")
 # Fraction of a pixel from which the disc and lesions count in their masks.
@@ -49,7 +50,9 @@ class DrawnMap:
 class _Random:
     """All that is random about a map, drawn on the CPU from its seed alone."""
 
-    latent: Tensor
+    noise: Tensor
+    upsampler_latents: list[Tensor]
+    upsampler_noise: list[list[Tensor]]
     mirrored: bool
     field: FieldOfView
     style: Tensor
@@ -80,7 +83,10 @@ class PairGenerator:
         self.resolution = package.check_resolution(resolution)
         self.batch_size = package.sampling.batch_size
         self._device = Device.choose(device)
-        self._maps = self._placed(package.map_generator())
+        self._denoiser = self._placed(package.map_denoiser())
+        self._upsamplers = {
+            size: self._placed(upsampler) for size, upsampler in package.map_upsamplers().items()
+        }
         self._translator = self._placed(package.translator())
         lesions = package.lesion_generator()
         self._lesions = self._placed(lesions) if lesions else None
@@ -118,24 +124,30 @@ class PairGenerator:
         drawn = [self._random(seed, options) for seed in seeds]
         batch = self._fill(drawn)
         fields = self._fields([each.field for each in batch])
-        latents = self._on_device([each.latent for each in batch])
         with self._device.mixed_precision():
-            maps = self._maps(latents, fields).clamp(0, 1)
+            maps = self._draw_vessels(batch, fields)
             maps = torch.cat([maps, self._draw_lesions(maps, fields, batch)], 1)
         mirrored = torch.tensor([each.mirrored for each in batch], device=maps.device)
         # Fields of view are symmetric: only what lies in them is mirrored.
         maps = torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
         return self._as_drawn(seeds, maps, fields, [each.style for each in batch])
 
+    def _draw_vessels(self, batch: Sequence[_Random], fields: Tensor) -> Tensor:
+        """Vessels and disc, coarse and then finer, [B, 2, R, R]."""
+        noise = self._on_device([each.noise for each in batch])
+        maps: Tensor = self._denoiser.draw(noise, at_size(fields, noise.shape[-1]))
+        for i, (size, upsampler) in enumerate(self._upsamplers.items()):
+            latents = self._on_device([each.upsampler_latents[i] for each in batch])
+            planes = self._stacked([each.upsampler_noise[i] for each in batch])
+            maps = upsampler(maps, at_size(fields, size), latents, planes)
+        return maps
+
     def _draw_lesions(self, maps: Tensor, fields: Tensor, batch: Sequence[_Random]) -> Tensor:
         empty = torch.zeros_like(maps[:, :2])
         if self._lesions is None or not any(each.ill for each in batch):
             return empty
         latents = self._on_device([each.lesion_latent for each in batch])
-        planes = [
-            self._on_device(list(level))
-            for level in zip(*(each.lesion_noise for each in batch), strict=True)
-        ]
+        planes = self._stacked([each.lesion_noise for each in batch])
         lesions = self._lesions(maps, fields, latents, planes)
         ill = torch.tensor([each.ill for each in batch], device=maps.device)
         return torch.where(ill[:, None, None, None], lesions, empty)
@@ -206,10 +218,7 @@ class PairGenerator:
         stack = torch.stack([each.maps for each in batch])
         fields = self._on_device([torch.from_numpy(each.field).float()[None] for each in batch])
         styles = self._on_device([each.style for each in batch])
-        noise = [
-            self._on_device(list(level))
-            for level in zip(*(self._translator_noise(each.seed) for each in batch), strict=True)
-        ]
+        noise = self._stacked([self._translator_noise(each.seed) for each in batch])
         with self._device.mixed_precision():
             photographs = self._translator(stack, fields, styles, noise).photograph
         levels = (photographs * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
@@ -234,9 +243,15 @@ class PairGenerator:
         )
 
     def _random(self, seed: int, options: SamplingOptions) -> _Random:
-        sampling, size = self.package.sampling, self.package.translator_config.style
+        sampling = self.package.sampling
         generator = torch.Generator().manual_seed(seed)
-        latent = torch.randn(self.package.map_config.latent, generator=generator)
+        config = self.package.denoiser_config
+        noise = torch.randn(config.maps, config.size, config.size, generator=generator)
+        latents, planes = [], []
+        for side, upsampler in self.package.upsampler_configs.items():
+            latents.append(torch.randn(upsampler.style, generator=generator))
+            shapes = upsampler.noise_shapes(side)
+            planes.append([torch.randn(shape, generator=generator) for shape in shapes])
         mirrored, ill, height = torch.rand(3, generator=generator).tolist()
         weights = torch.tensor([camera.weight for camera in sampling.cameras])
         styled = generator
@@ -248,15 +263,17 @@ class PairGenerator:
         field = FieldOfView.cut_above_and_below(
             0.5, 0.5, sampling.radius, heights[int(height * len(heights))]
         )
-        config = self.package.lesion_config
-        lesion_latent, lesion_noise = torch.zeros(size), []
-        if config:
-            generator = torch.Generator().manual_seed(noise_seed(seed) ^ 1)
-            lesion_latent = torch.randn(config.latent, generator=generator)
-            shapes = config.unet.noise_shapes(self.resolution)
+        lesions = self.package.lesion_config
+        lesion_latent, lesion_noise = torch.zeros(0), []
+        if lesions:
+            generator = torch.Generator().manual_seed(lesion_seed(seed))
+            lesion_latent = torch.randn(lesions.latent, generator=generator)
+            shapes = lesions.unet.noise_shapes(self.resolution)
             lesion_noise = [torch.randn(shape, generator=generator) for shape in shapes]
         return _Random(
-            latent=latent,
+            noise=noise,
+            upsampler_latents=latents,
+            upsampler_noise=planes,
             mirrored=options.eye != sampling.eye if options.eye else mirrored < 0.5,
             field=field,
             style=style,
@@ -281,6 +298,10 @@ class PairGenerator:
         drawn = np.stack([field.draw(self.resolution) for field in fields])
         return torch.from_numpy(drawn)[:, None].float().to(self._device.name)
 
+    def _stacked(self, members: Sequence[list[Tensor]]) -> list[Tensor]:
+        """Of each scale the noise of all members."""
+        return [self._on_device(list(level)) for level in zip(*members, strict=True)]
+
     def _on_device(self, tensors: list[Tensor]) -> Tensor:
         return torch.stack(tensors).to(self._device.name)
 
@@ -293,6 +314,11 @@ class PairGenerator:
         if not 1 <= len(members) <= self.batch_size:
             raise ValueError(f"a batch of {len(members)}: give 1 to {self.batch_size}")
         return [*members, *[members[-1]] * (self.batch_size - len(members))]
+
+
+def at_size(fields: Tensor, size: int) -> Tensor:
+    """Fields of view [B, 1, R, R] at a smaller side, 1 where most of a pixel is within."""
+    return (F.avg_pool2d(fields, fields.shape[-1] // size) > 0.5).float()
 
 
 def _vessel_fraction(label: NDArray[np.uint8], field: NDArray[np.uint8]) -> float:

@@ -37,5 +37,10 @@ def noise_seed(seed: int) -> int:
     return _hash(f"noise:{seed}")
 
 
+def lesion_seed(seed: int) -> int:
+    """Seed of the lesions of the pair that has this seed."""
+    return _hash(f"lesions:{seed}")
+
+
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

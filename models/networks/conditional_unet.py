@@ -26,7 +26,7 @@ class UNetConfig:
     inputs: int = Field(ge=1, description="planes of the condition")
     outputs: int = Field(ge=1, description="planes that are drawn")
     style: int = Field(default=16, ge=1, description="numbers of a style")
-    noise: int = Field(default=2, ge=1, description="planes of noise at each scale")
+    noise: int = Field(default=2, ge=0, description="planes of noise at each scale")
     channels: tuple[int, ...] = Field(
         default=(48, 64, 96, 128, 160),
         min_length=2,

@@ -1,8 +1,8 @@
 """Stage one: a progressively growing GAN of maps (Karras et al. 2018, arXiv 1710.10196).
 
+It settles where disc and vessels lie; what is finer is added by doublings (:mod:`models.networks.upsamplers`).
 Levels change size by strided 4 x 4 convolutions, as DCGAN's do (arXiv 1511.06434): at equal channels a step
-takes less than half the arithmetic of resizing beside two 3 x 3 ones. The largest level works at half its side
-(pixel-shuffle out, pixel-unshuffle in). The field of view is given at every level.
+takes less than half the arithmetic of resizing beside two 3 x 3 ones. The field of view is given at every level.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class MapConfig:
     )
     latent: int = Field(default=128, ge=2, description="numbers that a map is drawn from")
     channels: tuple[int, ...] = Field(
-        default=(128, 128, 128, 128, 96, 64),
+        default=(128, 128, 128, 128, 96),
         min_length=2,
-        description="feature maps at 4, 8, ... pixels; the last are used twice, for the double size too",
+        description="feature maps at 4, 8, ... pixels",
     )
 
     @property
     def resolutions(self) -> tuple[int, ...]:
         """Sides of the levels, in pixels."""
-        return tuple(4 * 2**i for i in range(len(self.channels) + 1))
+        return tuple(4 * 2**i for i in range(len(self.channels)))
 
     @property
     def resolution(self) -> int:
@@ -65,10 +65,7 @@ class MapGenerator(nn.Module):
         self.first = EqualConv2d(channels[0] + 1, channels[0])
         self.up = nn.ModuleList(EqualUpConv2d(a, b) for a, b in pairwise(channels))
         self.joined = nn.ModuleList(EqualConv2d(c + 1, c) for c in channels[1:])
-        last = channels[-1]
-        self.finest = nn.ModuleList([EqualConv2d(last + 4, last), EqualConv2d(last, last)])
         self.heads = nn.ModuleList(EqualConv2d(c, config.maps, 1, gain=1.0) for c in channels)
-        self.finest_head = EqualConv2d(last, 4 * config.maps, gain=1.0)
 
     def forward(
         self, z: Tensor, fields: Tensor, resolution: int | None = None, fade: float = 1.0
@@ -91,15 +88,7 @@ class MapGenerator(nn.Module):
         below = x
         for up, joined in zip(self.up[:level], self.joined[:level], strict=True):  # type: ignore[index]
             below, x = x, self._joined(joined, pixel_norm(activate(up(x))), fields)
-        if level == len(self.config.channels):
-            below = x
-            first, second = self.finest
-            given = F.pixel_unshuffle(_at(fields, resolution), 2)
-            x = pixel_norm(activate(first(torch.cat([x, given.to(x.dtype)], 1))))
-            x = pixel_norm(activate(second(x)))
-            maps = F.pixel_shuffle(self.finest_head(x).float(), 2)
-        else:
-            maps = self.heads[level](x).float()
+        maps = self.heads[level](x).float()
         if level and fade < 1.0:
             old = F.interpolate(self.heads[level - 1](below).float(), scale_factor=2.0)
             maps = old.lerp(maps, fade)
@@ -118,10 +107,8 @@ class MapDiscriminator(nn.Module):
         super().__init__()
         self.config = config
         channels, inputs = config.channels, config.maps + 1
-        first, last = channels[0], channels[-1]
+        first = channels[0]
         self.stems = nn.ModuleList(EqualConv2d(inputs, c, 1) for c in channels)
-        self.finest_stem = EqualConv2d(4 * inputs, last)
-        self.finest = EqualConv2d(last, last)
         self.down = nn.ModuleList(EqualDownConv2d(b, a) for a, b in pairwise(channels))
         self.patch_head = EqualConv2d(channels[config.resolutions.index(PATCHES)], 1, gain=1.0)
         self.last = EqualConv2d(first + 1, first)
@@ -139,25 +126,21 @@ class MapDiscriminator(nn.Module):
         """
         shown = torch.cat([maps * 2 - 1, fields], 1)
         level = self.config.resolutions.index(maps.shape[-1])
-        finest = level == len(self.config.channels)
-        if finest:
-            x = activate(self.finest_stem(F.pixel_unshuffle(shown, 2)))
-            x = activate(self.finest(x))
-        else:
-            x = activate(self.stems[level](shown))
-        for i in range(level - finest, -1, -1):
+        x = activate(self.stems[level](shown))
+        patches = None
+        for i in range(level, -1, -1):
             newest = i == level - 1
             if newest and fade < 1.0:
                 old = activate(self.stems[i](F.avg_pool2d(shown, 2)))
                 x = old.lerp(x, fade)
             if i == 0:
                 break
-            if 4 * 2**i == PATCHES and maps.shape[-1] > PATCHES:
+            if self.config.resolutions[i] == PATCHES and level > i:
                 patches = self.patch_head(x).float()[:, 0]
             x = activate(self.down[i - 1](x))
         x = activate(self.last(append_minibatch_deviation(x)))
         whole = self.score(activate(self.dense(x.flatten(1)))).float().squeeze(1)
-        return whole, patches if maps.shape[-1] > PATCHES else None
+        return whole, patches
 
 
 def _at(fields: Tensor, resolution: int) -> Tensor:

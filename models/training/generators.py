@@ -2,7 +2,8 @@
 
 The stages go in this order, each resumed where it stopped, with a checkpoint, curves and sample sheets in the run's
 folder: ``teacher`` (segments the labelled photographs), ``trace`` (gives pseudo-labels to the others),
-``translator``, ``vessel``, ``lesions`` (any order, side by side if wanted), ``package``.
+``translator``, ``vessel`` (coarse maps), ``doublings`` (of maps), ``lesions`` (these in any order, side by side if
+wanted), ``package``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import sys
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -29,9 +29,10 @@ from models.data.photographs import (
 )
 from models.devices import Device, keep_freed_memory
 from models.networks.lesion_generator import LesionConfig
+from models.networks.map_denoiser import DenoiserConfig
 from models.networks.segmenter import Segmenter
 from models.networks.translator import TranslatorConfig
-from models.networks.vessel_generator import MapConfig
+from models.networks.upsamplers import UpsamplerConfig
 from models.package import PackageError
 from models.pairs import PairError, find_pairs
 from models.signals import stop_on_signals
@@ -41,13 +42,15 @@ from models.training.divergence import Diverged
 from models.training.journal import Journal
 from models.training.lesion_generator import LesionSettings, LesionTrainer
 from models.training.loop import Progress, Stopped, checkpoint_path, train
+from models.training.map_denoiser import DenoiserSettings, DenoiserTrainer
 from models.training.release import release
 from models.training.teacher import TeacherSettings, TeacherTrainer, pseudo_label
 from models.training.trainer import Trainer
 from models.training.translator import TranslatorSettings, TranslatorTrainer
-from models.training.vessel_generator import MapSettings, MapTrainer
+from models.training.upsamplers import MapUpsamplerSettings, MapUpsamplerTrainer
 
-STAGES = ("teacher", "trace", "translator", "vessel", "lesions", "package")
+STAGES = ("teacher", "trace", "translator", "vessel", "doublings", "lesions", "package")
+SIZES = (64, 128, 256, 512)  # of the coarsest photographs
 TEACHER_SIZE = 512  # pixels a side that the teacher sees photographs at
 
 
@@ -123,7 +126,8 @@ class Pipeline:
         self.folder: Path = options.run
         self.folder.mkdir(parents=True, exist_ok=True)
         self.about = [read_about(path) for path in options.about]
-        map_config(options.size)  # a wrong size is told before the training, not after
+        if options.size not in SIZES:
+            raise ValueError(f"--size: {options.size}, use one of {list(SIZES)}")
         if not options.pairs:
             raise ValueError("--pairs: name at least one folder with vessel labels")
         if len(self.about) != len(options.pairs) + len(options.photographs):
@@ -137,6 +141,7 @@ class Pipeline:
             "trace": self._trace,
             "translator": lambda: self._train(self.translator()),
             "vessel": lambda: self._train(self.vessel()),
+            "doublings": lambda: all(self._train(one) for one in self.doublings()),
             "lesions": lambda: self._train(self.lesions()),
             "package": self._package,
         }
@@ -158,11 +163,22 @@ class Pipeline:
             *self._common(),
         )
 
-    def vessel(self) -> MapTrainer:
+    def vessel(self) -> DenoiserTrainer:
         """Learns from the maps of all photographs."""
-        return MapTrainer(
-            self.complete(), map_config(self.options.size), MapSettings(), *self._common()
-        )
+        config = DenoiserConfig(size=self.options.size // 4)
+        data = self.complete().at_size(2 * config.size)
+        return DenoiserTrainer(data, config, DenoiserSettings(), *self._common())
+
+    def doublings(self) -> list[MapUpsamplerTrainer]:
+        """Learn from the maps of all photographs, at half and at full size."""
+        config = UpsamplerConfig(maps=2, style=4)
+        complete = self.complete()
+        return [
+            MapUpsamplerTrainer(
+                complete.at_size(size), config, MapUpsamplerSettings(), *self._common()
+            )
+            for size in (self.options.size // 2, self.options.size)
+        ]
 
     def lesions(self) -> LesionTrainer:
         """Learns from the maps of photographs that show lesions."""
@@ -245,17 +261,19 @@ class Pipeline:
         options = self.options
         if not options.package:
             raise ValueError("--package: name the folder that the package is written to")
-        stages: list[Any] = [self.vessel(), self.translator()]
+        maps, upsamplers, translator = self.vessel(), self.doublings(), self.translator()
+        lesions = None
         if checkpoint_path(self.folder, LesionTrainer.stage).exists():
-            stages.append(self.lesions())
+            lesions = self.lesions()
+        stages: list[Trainer] = [maps, *upsamplers, translator, *([lesions] if lesions else [])]
         for stage in stages:
             stage.load(checkpoint_path(self.folder, stage.stage))
-        lesions = stages[2] if len(stages) > 2 else None
         name = options.name or options.package.name
         about = [{k: v for k, v in one.items() if k != "key"} for one in self.about]
         release(
-            stages[0],
-            stages[1],
+            maps,
+            upsamplers,
+            translator,
             lesions,
             self.complete(),
             about,
@@ -265,14 +283,6 @@ class Pipeline:
         )
         print(f"wrote {options.package}")
         return True
-
-
-def map_config(size: int) -> MapConfig:
-    """The default map generator, grown to ``size`` pixels."""
-    whole = MapConfig(maps=2)
-    if size not in whole.resolutions[3:]:
-        raise ValueError(f"--size: {size}, use one of {list(whole.resolutions[3:])}")
-    return MapConfig(maps=2, channels=whole.channels[: whole.resolutions.index(size)])
 
 
 def read_about(path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -10,12 +11,12 @@ from torch import Tensor
 from models.data.augmentation import Geometry, random_views
 from models.data.photographs import BRIGHT, DARK, DISC, VESSELS, PhotographSet
 from models.devices import Device
+from models.networks.discriminators import PatchDiscriminator
 from models.networks.lesion_generator import LesionConfig, LesionGenerator
-from models.networks.vessel_generator import MapConfig, MapDiscriminator
 from models.training.budget import Budget
 from models.training.trainer import Trainer, ema_of, update_ema
 from models.training.translator import map_colours
-from models.training.vessel_generator import Scores, logistic_loss
+from models.training.upsamplers import patch_r1
 
 GEOMETRY = Geometry(rotation=15, scale=(0.92, 1.06), shift=0.05, upside_down=True)
 # Of the field of view: an eye with less than this of lesions counts as sound.
@@ -36,12 +37,9 @@ class LesionSettings:
         le=100,
         description="how much oftener lesions that experts have drawn are shown",
     )
-    r1_per_pixel: float = Field(default=2e-5, ge=0, le=1e-2, description="gamma of R1 a pixel")
+    r1_weight: float = Field(default=1.0, ge=0, le=1000, description="gamma of R1, a score")
     r1_interval: int = Field(
         default=8, ge=1, le=64, description="steps from one R1 penalty to the next"
-    )
-    patch_weight: float = Field(
-        default=1.0, ge=0, le=10, description="of the scores of parts of a map"
     )
     ema_decay: float = Field(
         default=0.998, ge=0.5, lt=1, description="of the averaged weights, a step"
@@ -55,7 +53,7 @@ def lesion_fraction(data: PhotographSet) -> Tensor:
 
 
 class LesionTrainer(Trainer):
-    """Trains the lesion generator against a discriminator of whole maps and their parts."""
+    """Trains the lesion generator against a discriminator of parts of maps."""
 
     stage = "lesions"
     sheet_columns = 8
@@ -72,9 +70,7 @@ class LesionTrainer(Trainer):
         super().__init__(data.subset(lesion_fraction(data) >= ILL), budget, device, seed)
         self.config, self.settings = config, settings
         self.generator = device.place(LesionGenerator(config))
-        levels = self.data.size.bit_length() - 3
-        channels = (96, 96, 96, 96, 64, 48, 32, 24)[:levels]
-        self.discriminator = device.place(MapDiscriminator(MapConfig(maps=4, channels=channels)))
+        self.discriminator = device.place(PatchDiscriminator(config.given + config.lesions + 1))
         self.ema = ema_of(self.generator)
         self.networks = {
             "generator": self.generator,
@@ -111,18 +107,17 @@ class LesionTrainer(Trainer):
             noise = self.noise(len(places), self.random)
             drawn = self.generator(given, fields, latent.to(self.device.name), noise)
             fake = torch.cat([given, drawn], 1)
-            real_scores: Scores = self.discriminator(maps, fields)
-            fake_scores: Scores = self.discriminator(fake.detach(), fields)
-        loss = logistic_loss(-1, real_scores, settings.patch_weight)
-        loss = loss + logistic_loss(1, fake_scores, settings.patch_weight)
+            of_real = self.discriminator(torch.cat([maps, fields], 1))
+            of_drawn = self.discriminator(torch.cat([fake.detach(), fields], 1))
+        loss = F.softplus(-of_real).mean() + F.softplus(of_drawn).mean()
         if self.steps % settings.r1_interval == 0:
-            gamma = settings.r1_per_pixel * self.data.size**2
-            loss = loss + gamma / 2 * settings.r1_interval * self._r1(maps, fields)
+            penalty = patch_r1(self.discriminator, torch.cat([maps, fields], 1))
+            loss = loss + settings.r1_weight / 2 * settings.r1_interval * penalty
         self.optimizer_step("discriminator", loss)
         self.discriminator.requires_grad_(False)
         with self.device.mixed_precision():
-            scores: Scores = self.discriminator(fake, fields)
-        generator_loss = logistic_loss(-1, scores, settings.patch_weight)
+            scores = self.discriminator(torch.cat([fake, fields], 1))
+        generator_loss = F.softplus(-scores).mean()
         self.optimizer_step("generator", generator_loss)
         self.discriminator.requires_grad_(True)
         update_ema(
@@ -134,13 +129,6 @@ class LesionTrainer(Trainer):
             "dark drawn / real": _ratio(drawn[:, 0], maps[:, DARK]),
             "bright drawn / real": _ratio(drawn[:, 1], maps[:, BRIGHT]),
         }
-
-    def _r1(self, maps: Tensor, fields: Tensor) -> Tensor:
-        shown = maps.clone().requires_grad_()
-        whole, parts = self.discriminator(shown, fields)
-        total = whole.sum() + parts.sum() / parts[0].numel() ** 0.5
-        (gradient,) = torch.autograd.grad(total, shown, create_graph=True)
-        return gradient.square().sum((1, 2, 3)).mean()
 
     def samples(self) -> Tensor:
         """Maps with their real lesions, and three times with drawn ones."""

@@ -22,13 +22,14 @@ from models.generator_package import (
     load_generator_package,
     write_generator_package,
 )
-from models.pair_generator import PairGenerator
+from models.pair_generator import PairGenerator, at_size
 from models.training.generator_card import write_generator_card
 from models.training.lesion_generator import ILL, LesionTrainer, lesion_fraction
+from models.training.map_denoiser import DenoiserTrainer
 from models.training.packaging import draw, measure, png_bytes, save_samples
 from models.training.trainer import Trainer
 from models.training.translator import TranslatorTrainer
-from models.training.vessel_generator import MapTrainer
+from models.training.upsamplers import MapUpsamplerTrainer
 
 BATCH = 4  # small enough for a laptop; the fixed shape is part of what makes bytes repeatable
 DRAWN = 96  # pairs drawn for metrics
@@ -38,7 +39,8 @@ VESSEL_FROM = 0.35
 
 
 def release(
-    maps: MapTrainer,
+    maps: DenoiserTrainer,
+    upsamplers: Sequence[MapUpsamplerTrainer],
     translator: TranslatorTrainer,
     lesions: LesionTrainer | None,
     data: PhotographSet,
@@ -56,20 +58,21 @@ def release(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     networks: dict[str, torch.nn.Module] = {"vessel": maps.ema, "translator": translator.ema}
+    networks |= {upsampler.stage: upsampler.ema for upsampler in upsamplers}
     if lesions:
         networks["lesions"] = lesions.ema
     densities = translator.fit_styles()
     cameras = cameras_of(data, translator.sampling_weight, list(densities))
     sampling = GeneratorSampling(
         batch_size=BATCH,
-        threshold=matching_threshold(maps, data),
+        threshold=matching_threshold(maps, upsamplers, data),
         radius=0.5 / FRAME,
         cameras=cameras,
         lesion_frequency=round(float((lesion_fraction(data) >= ILL).float().mean()), 3)
         if lesions
         else None,
     )
-    stages: list[Trainer] = [maps, translator, *([lesions] if lesions else [])]
+    stages: list[Trainer] = [maps, *upsamplers, translator, *([lesions] if lesions else [])]
     traced = int(data.traced.sum())
     facts: dict[str, Any] = {
         "name": name,
@@ -129,7 +132,9 @@ def real_maps(data: PhotographSet) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
     return (chosen.maps[:, VESSELS].numpy() > VESSEL_FROM * 255) & fields, fields
 
 
-def matching_threshold(maps: MapTrainer, data: PhotographSet) -> float:
+def matching_threshold(
+    maps: DenoiserTrainer, upsamplers: Sequence[MapUpsamplerTrainer], data: PhotographSet
+) -> float:
     """The fraction from which drawn maps hold as much vessel as the training maps do above ``VESSEL_FROM``."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.where(data.traced, 1.0, float(maps.settings.labelled_weight))
@@ -138,11 +143,13 @@ def matching_threshold(maps: MapTrainer, data: PhotographSet) -> float:
     real = data.maps[places, VESSELS].float() / 255
     share = float((real > VESSEL_FROM).float().sum() / fields.sum())
     drawn = []
-    with torch.inference_mode(), maps.device.mixed_precision():
-        for part in fields.split(BATCH):
-            z = torch.randn(len(part), maps.config.latent, generator=generator)
-            given = part.to(maps.device.name)
-            drawn.append(maps.ema(z.to(maps.device.name), given)[:, VESSELS].cpu())
+    for part in fields.split(BATCH):
+        coarse = maps.draw(at_size(part, maps.config.size), generator)
+        for upsampler in upsamplers:
+            given = at_size(part, upsampler.data.size).to(coarse)
+            with torch.no_grad():
+                coarse = upsampler.draw(coarse, given, generator)
+        drawn.append(coarse[:, VESSELS].cpu())
     within = torch.cat(drawn)[fields[:, 0] > 0]
     return round(float(np.clip(np.quantile(within.numpy(), 1 - share), 0.05, 0.95)), 3)
 

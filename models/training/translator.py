@@ -241,9 +241,10 @@ class TranslatorTrainer(Trainer):
 
 
 def map_colours(maps: Tensor, fields: Tensor) -> Tensor:
-    """Maps [B, 4, H, W] as pictures: vessels white, disc green, dark lesions red, bright lesions yellow on
+    """Maps [B, 2 or 4, H, W] as pictures: vessels white, disc green, dark lesions red, bright lesions yellow on
     grey; [B, 3, H, W] in [0, 1]."""
-    vessels, disc, dark, bright = maps.split(1, 1)
+    missing = torch.zeros_like(maps[:, :1]).expand(-1, len(CHANNELS) - maps.shape[1], -1, -1)
+    vessels, disc, dark, bright = torch.cat([maps, missing], 1).split(1, 1)
     red = torch.maximum(vessels, torch.maximum(dark, bright))
     green = torch.maximum(vessels, torch.maximum(0.6 * disc, bright))
     return torch.cat([red, green, vessels], 1) * 0.85 + 0.15 * fields

@@ -30,7 +30,7 @@ class MapUpsamplerSettings:
         default=2e-3, ge=1e-6, le=1e-1, description="of Adam, both networks"
     )
     batch: int = Field(default=8, ge=2, le=256, description="crops a step")
-    crop: int = Field(default=192, ge=32, le=1024, multiple_of=16, description="side in pixels")
+    crop: int = Field(default=128, ge=32, le=1024, multiple_of=16, description="side in pixels")
     labelled_weight: int = Field(
         default=10, ge=1, le=100, description="how much oftener a map with expert labels is shown"
     )
@@ -98,11 +98,7 @@ class MapUpsamplerTrainer(Trainer):
             of_drawn = self.discriminator(torch.cat([drawn.detach(), context], 1))
         loss = F.softplus(-of_real).mean() + F.softplus(of_drawn).mean()
         if self.steps % settings.r1_interval == 0:
-            shown = torch.cat([real, context], 1).requires_grad_()
-            scores = self.discriminator(shown)
-            total = scores.sum() / scores[0].numel() ** 0.5
-            (gradient,) = torch.autograd.grad(total, shown, create_graph=True)
-            penalty = gradient.square().sum((1, 2, 3)).mean()
+            penalty = patch_r1(self.discriminator, torch.cat([real, context], 1))
             loss = loss + settings.r1_weight / 2 * settings.r1_interval * penalty
         self.optimizer_step("discriminator", loss)
         self.discriminator.requires_grad_(False)
@@ -126,7 +122,8 @@ class MapUpsamplerTrainer(Trainer):
 
     def _crops(self, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Crops of maps and fields, mirrored and turned by right angles: exact, no resampling."""
-        side, size = self.settings.crop, self.data.size
+        size, channels = self.data.size, self.config.maps
+        side = min(self.settings.crop, size)
         # Corners are even, so that halves of crops are crops of halves.
         corners = 2 * torch.randint((size - side) // 2 + 1, (len(places), 2), generator=generator)
         turns = torch.randint(8, (len(places),), generator=generator)
@@ -135,11 +132,18 @@ class MapUpsamplerTrainer(Trainer):
             places.tolist(), corners.tolist(), turns.tolist(), strict=True
         ):
             window = (slice(y, y + side), slice(x, x + side))
-            planes = [self.data.maps[place][:, *window], 255 * self.data.fields[place][:, *window]]
+            planes = [
+                self.data.maps[place][:channels, *window],
+                255 * self.data.fields[place][:, *window],
+            ]
             crop = torch.rot90(torch.cat(planes), turn, (1, 2))
             crops.append(crop.flip(-1) if turn >= 4 else crop)
         stack = (torch.stack(crops).float() / 255).to(self.device.name)
         return stack[:, :-1], stack[:, -1:]
+
+    def draw(self, coarse: Tensor, fields: Tensor, generator: torch.Generator) -> Tensor:
+        """Maps [B, maps, S, S] doubled with the averaged weights, in fields of view [B, 1, 2S, 2S]."""
+        return self._draw(self.ema, coarse, fields, generator)
 
     def _draw(
         self, upsampler: torch.nn.Module, coarse: Tensor, fields: Tensor, generator: torch.Generator
@@ -164,8 +168,23 @@ class MapUpsamplerTrainer(Trainer):
         coarse = F.avg_pool2d(real, 2)
         rows = [F.interpolate(coarse, scale_factor=2.0)]
         with torch.inference_mode():
-            rows += [self._draw(self.ema, coarse, fields, generator) for _ in range(2)]
-        return torch.cat([map_colours(row, fields) for row in (*rows, real)]).cpu() * 2 - 1
+            rows += [self.draw(coarse, fields, generator) for _ in range(2)]
+        pictures = [map_colours(row, fields) for row in (*rows, real)]
+        size = (self.settings.crop, self.settings.crop)
+        return F.interpolate(torch.cat(pictures).cpu(), size=size) * 2 - 1
+
+
+def patch_r1(discriminator: torch.nn.Module, real: Tensor) -> Tensor:
+    """R1 (arXiv 1801.04406) of the scores of parts: the mean squared norm of a score's gradient at real samples.
+
+    The gradients of parts that do not overlap are orthogonal, so that of their sum, divided by the root of
+    their number, has the mean of their squares.
+    """
+    shown = real.clone().requires_grad_()
+    scores = discriminator(shown)
+    total = scores.sum() / scores[0].numel() ** 0.5
+    (gradient,) = torch.autograd.grad(total, shown, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
 
 
 def flawed(coarse: Tensor, generator: torch.Generator) -> Tensor:

@@ -18,8 +18,8 @@ from models.networks.vessel_generator import MapConfig, MapDiscriminator, MapGen
 from models.training.budget import Budget
 from models.training.trainer import Trainer, ema_of, update_ema
 
-# Relative time of each resolution: the shape of a tree is settled by 64 px.
-TIME = {4: 0.5, 8: 1.0, 16: 4.0, 32: 14.0, 64: 24.0, 128: 28.0, 256: 28.0}
+# Relative time of each resolution.
+TIME = {4: 0.5, 8: 1.0, 16: 4.0, 32: 14.0, 64: 40.0, 128: 60.0, 256: 60.0}
 # What counts as a real map: cameras are held a little askew. Mirrored maps are turned to one eye instead.
 ANATOMICAL = Geometry(rotation=10, scale=(0.94, 1.04), shift=0.03)
 # What the discriminator is shown, of some (ADA: Karras et al. 2020, arXiv 2006.06676).
@@ -115,7 +115,7 @@ class MapTrainer(Trainer):
 
     def schedule(self) -> tuple[int, float]:
         """The resolution that is learned now, and its fade."""
-        time = {r: TIME.get(r, TIME[256]) for r in self.config.resolutions}
+        time = {r: TIME[r] for r in self.config.resolutions}
         place = self.budget.progress * sum(time.values())
         for resolution, share in time.items():
             if place < share or resolution == self.config.resolution:

@@ -16,7 +16,7 @@ def command(data_folder, run, *more):
     return [
         *("--pairs", f"{data_folder}/pairs:3", "--photographs", f"{data_folder}/other/photographs"),
         *("--about", f"{run.parent}/pairs.json", "--about", f"{run.parent}/other.json"),
-        *("--run", str(run), "--size", "32", "--images", "8", "--leave-out", "A_09*", *more),
+        *("--run", str(run), "--size", "64", "--images", "8", "--leave-out", "A_09*", *more),
     ]
 
 
@@ -32,7 +32,7 @@ def test_from_photographs_to_a_package(data_folder, tmp_path):
     assert [one["name"] for one in data["data_sets"]] == ["drawn pairs", "drawn other"]
     assert "A_09.png" not in data["images"]
     assert {camera.name for camera in package.sampling.cameras} == {"pairs", "other"}
-    assert PairGenerator(package).sample([1])[0].image.shape == (32, 32, 3)
+    assert PairGenerator(package).sample([1])[0].image.shape == (64, 64, 3)
     card = (folder / "CARD.md").read_text()
     assert "3 photographs with vessel labels by experts, 4 with vessel" in card
     assert (tmp_path / "run" / "translator-last.png").exists()

@@ -11,8 +11,9 @@ from models.networks.discriminators import (
     class_loss,
 )
 from models.networks.efficientnet import LITE0, LITE2, load_efficientnet
+from models.networks.map_denoiser import DenoiserConfig, MapDenoiser
 from models.networks.segmenter import Segmenter, standardise
-from models.networks.vessel_generator import MapConfig, MapDiscriminator, MapGenerator
+from models.networks.upsamplers import MapUpsampler, UpsamplerConfig
 from models.styles import StyleDensity
 
 
@@ -67,23 +68,38 @@ def test_discriminators_judge_each_scale_and_each_pixel():
     )
 
 
-def test_a_map_grows_without_a_jump():
-    torch.manual_seed(0)
-    config = MapConfig(maps=2, latent=8, channels=(8, 8, 8, 8))
-    generator, judge = MapGenerator(config), MapDiscriminator(config)
-    z, fields = torch.randn(4, 8), torch.ones(4, 1, 64, 64)
-    assert config.resolutions == (4, 8, 16, 32, 64)
-    for below, resolution in zip(config.resolutions, config.resolutions[1:], strict=False):
-        old = generator(z, fields, below)
-        new = generator(z, fields, resolution, fade=0.0)
-        assert torch.allclose(new, nn.functional.interpolate(old, scale_factor=2), atol=1e-6)
-        given = fields[..., :resolution, :resolution]
-        whole, parts = judge(new, given, fade=0.5)
-        assert whole.shape == (4,)
-        assert (parts is None) == (resolution <= 16)
-    half = fields.clone()
-    half[..., 32:, :] = 0
-    assert not generator(z, half)[..., 32:, :].any()
+class Perfect(MapDenoiser):
+    """Knows the clean map."""
+
+    def __init__(self, clean):
+        super().__init__(DenoiserConfig(size=8, steps=4, channels=(4, 4)))
+        self.clean = clean
+
+    def forward(self, noisy, fields, times):
+        angle = times[:, None, None, None] * torch.pi / 2
+        noise = (noisy - angle.cos() * self.clean) / angle.sin()
+        return angle.cos() * noise - angle.sin() * self.clean
+
+
+def test_denoising_ends_at_the_clean_map():
+    clean = torch.where(torch.rand(2, 2, 8, 8) < 0.3, 1.0, -1.0)
+    fields = torch.ones(2, 1, 8, 8)
+    fields[..., :2, :] = 0
+    drawn = Perfect(clean).draw(torch.randn(2, 2, 8, 8), fields)
+    assert torch.allclose(drawn, (clean + 1) / 2 * fields, atol=1e-4)
+
+
+def test_an_untaught_doubling_leaves_a_map_as_it_is():
+    upsampler = MapUpsampler(UpsamplerConfig(maps=2, style=2, channels=(4, 8)))
+    torch.nn.init.zeros_(upsampler.unet.head.weight)
+    maps, fields = torch.zeros(1, 2, 16, 16), torch.ones(1, 1, 32, 32)
+    maps[..., 4:12], fields[..., :8] = 1, 0
+    noise = [torch.randn(1, *shape) for shape in upsampler.config.noise_shapes(32)]
+    doubled = upsampler(maps, fields, torch.randn(1, 2), noise)
+    assert doubled.shape == (1, 2, 32, 32) and not doubled[..., :8].any()
+    halved = nn.functional.avg_pool2d(doubled, 2)[..., 5:16]
+    assert torch.allclose(halved[..., :6], maps[..., 5:11], atol=0.01)
+    assert not doubled[..., 26:].any()
 
 
 def test_a_density_of_styles_finds_its_clusters():
