@@ -125,7 +125,10 @@ def _describe(model: Model) -> Table:
             ("resolutions", ", ".join(f"{side} px" for side in model.resolutions)),
             ("draws", ", ".join(channel.replace("_", " ") for channel in model.channels)),
             ("licence", model.licence),
-            ("learned from", f"{trained['name']} ({trained['licence']})"),
+            *(
+                ("learned from", f"{each['name']} ({each['licence']})")
+                for each in trained.get("data_sets") or [trained]
+            ),
             ("digest", model.digest),
         ]
     )

@@ -25,13 +25,30 @@ MASK_CHANNELS: dict[MaskName, set[str]] = {
 }
 
 
-class TrainingData(BaseModel):
-    """The real pairs that a model was trained on."""
+class DataSet(BaseModel):
+    """Photographs that a model was trained on."""
 
     name: Line
     licence: Line
     attribution: Text
     url: Url | None = None
+
+
+class TrainingData(DataSet):
+    """All that a model was trained on, in one line, and data set by data set where it lists them."""
+
+    data_sets: list[DataSet] = Field(
+        default=[],
+        description="Each that a network of the model learned from; empty if not listed.",
+    )
+    expert_labels: int | None = Field(
+        default=None,
+        ge=0,
+        description="Photographs whose vessels experts have labelled, if counted.",
+    )
+    traced_labels: int | None = Field(
+        default=None, ge=0, description="Photographs with pseudo-labels of vessels, if counted."
+    )
     images: list[str] = Field(default=[], description="Names of the photographs that were used.")
 
 

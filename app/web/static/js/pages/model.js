@@ -27,6 +27,7 @@ export async function page({ id, signal }) {
           ["A pair has", bytes(model.expected.bytes_per_pair)],
           ["Left and right eyes", model.eyes ? "can be asked for" : "not told apart"],
           ["Learned from", count(model.training_data.images.length, "photograph")],
+          ...model.training_data.data_sets.map((one) => ["Data set", `${one.name}, ${one.licence}`]),
           ["Their licence", model.training_data.licence],
           ["Licence", model.licence],
           ["Digest", h("span", { class: "id" }, model.digest)],
