@@ -99,6 +99,7 @@ def manifest_head(
     candidates turned away for them, by the measures that the order limits.
     """
     pairs = sum(splits.values())
+    data_sets = package["training_data"].get("data_sets")
     head = {
         "format": FORMAT,
         "order": _shown(order),
@@ -108,6 +109,7 @@ def manifest_head(
             "version": package["version"],
             "digest": package_digest,
             "licence": package["licence"],
+            **({"data_sets": data_sets} if data_sets else {}),
         },
         "environments": environments,
         "counts": dict.fromkeys(("pairs", *(COUNTED[role] for role in image_roles(order))), pairs),
@@ -191,6 +193,27 @@ def _configs(splits: Collection[str]) -> str:
     return f"configs:\n- config_name: default\n  data_files:\n{files}"
 
 
+def _origin(training_data: Mapping[str, Any]) -> str:
+    """What the model was trained on: each data set, where its package lists several."""
+    data_sets = training_data.get("data_sets")
+    if not data_sets:
+        return (
+            f"The model was trained on {training_data['name']} ({training_data['url']}),\n"
+            f"licence {training_data['licence']}. {training_data['attribution']}"
+        )
+    lines = [
+        f"- {each['name']} ({each['url']}), licence {each['licence']}. {each['attribution']}"
+        for each in data_sets
+    ]
+    experts, traced = (training_data.get(f"{kind}_labels") for kind in ("expert", "traced"))
+    if experts is not None and traced is not None:
+        lines += [
+            "",
+            f"Vessel labels: {experts} by experts, {traced} pseudo-labels of a segmenter trained on them.",
+        ]
+    return "\n".join(["The model was trained on these data sets:", "", *lines])
+
+
 def card(
     order: Mapping[str, Any],
     package: Mapping[str, Any],
@@ -206,7 +229,6 @@ def card(
     """
     resolution, volume_pairs = order["resolution"], order.get("volume_pairs")
     ordered = "" if count == order["count"] else f" of {order['count']} ordered; it was cancelled"
-    training_data = package["training_data"]
     licence = package["licence"]
     if licence.lower() in HUB_LICENCES:
         licence_head = f"license: {licence.lower()}"
@@ -311,8 +333,7 @@ photographs: as additional training data, or as a first stage before real ones.
 
 ## Where it comes from
 
-The model was trained on {training_data["name"]} ({training_data["url"]}),
-licence {training_data["licence"]}. {training_data["attribution"]}
+{_origin(package["training_data"])}
 
 The same order to the same model, with the software that {software} names, gives the same bytes.
 """

@@ -253,12 +253,16 @@ class EvaluationAnswer(JobAnswer):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAnswer(Answer):
+    """``masks``: those that an order can ask for, besides the field of view."""
+
     id: str
     name: str
     version: str
     title: str
     default: bool
     resolutions: list[int]
+    channels: list[str] = field(default_factory=lambda: ["vessels"])  # older services do not say
+    masks: list[str] = field(default_factory=list)
     licence: str
     metrics: Document
     digest: str

@@ -33,7 +33,7 @@ from app.client.downloads import (
     quiet,
 )
 from app.client.errors import ClientError, JobFailedError
-from app.client.steps import OnBytes
+from app.client.steps import ImageRole, OnBytes
 
 
 class AsyncRunner(Protocol):
@@ -127,8 +127,8 @@ class AsyncDataset(AsyncJob, DatasetAnswer):
         """The contact sheet, a PNG."""
         return await self.client.run(steps.get_bytes(f"{self.path}/preview"))
 
-    async def picture(self, index: int, which: Literal["image", "label", "mask"]) -> bytes:
-        """One picture of a pair, as a file."""
+    async def picture(self, index: int, which: ImageRole) -> bytes:
+        """One image of a pair, as a file; disc and lesions only if the order asked for these masks."""
         return await self.client.run(steps.get_bytes(f"{self.path}/pairs/{index}/{which}"))
 
 

@@ -29,7 +29,7 @@ from app.client.downloads import (
     quiet,
 )
 from app.client.errors import JobFailedError
-from app.client.steps import OnBytes
+from app.client.steps import ImageRole, OnBytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +90,8 @@ class Dataset(Job, DatasetAnswer):
         """The contact sheet, a PNG."""
         return self.client.run(steps.get_bytes(f"{self.path}/preview"))
 
-    def picture(self, index: int, which: Literal["image", "label", "mask"]) -> bytes:
-        """One picture of a pair, as a file."""
+    def picture(self, index: int, which: ImageRole) -> bytes:
+        """One image of a pair, as a file; disc and lesions only if the order asked for these masks."""
         return self.client.run(steps.get_bytes(f"{self.path}/pairs/{index}/{which}"))
 
 

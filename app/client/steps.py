@@ -23,6 +23,7 @@ Part = Literal[
     "mixed-augmented",
     "rendered",
 ]
+ImageRole = Literal["image", "label", "mask", "disc", "lesions"]
 Network = Literal["u-net", "attention"]
 OnBytes = Callable[[int, int], None]
 """Told how many bytes of a file have gone or come, and of how many."""
@@ -43,6 +44,8 @@ class OrderOptions(TypedDict, total=False):
     vessel_share: Mapping[str, float]
     minimum_quality: Mapping[str, float]
     not_like: Mapping[str, str | float]
+    lesions: Literal["none", "mixed", "all"]
+    masks: Sequence[Literal["disc", "lesions"]]
     maps: str
     deadline: datetime | str
     webhook: Mapping[str, str]

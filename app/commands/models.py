@@ -27,6 +27,7 @@ def show_all(service: Service) -> None:
             model.id,
             "default" if model.default else "",
             " ".join(map(str, model.resolutions)),
+            " ".join(model.masks),
             model.licence,
             model.title,
         )
@@ -34,7 +35,7 @@ def show_all(service: Service) -> None:
     ]
     service.tell(
         {"data": [model.document for model in found]},
-        table(("model", "", "px", "licence", "title"), rows),
+        table(("model", "", "px", "masks", "licence", "title"), rows),
     )
 
 
@@ -122,8 +123,12 @@ def _describe(model: Model) -> Table:
             ("model", model.id + (", the default" if model.default else "")),
             ("title", model.title),
             ("resolutions", ", ".join(f"{side} px" for side in model.resolutions)),
+            ("draws", ", ".join(channel.replace("_", " ") for channel in model.channels)),
             ("licence", model.licence),
-            ("learned from", f"{trained['name']} ({trained['licence']})"),
+            *(
+                ("learned from", f"{each['name']} ({each['licence']})")
+                for each in trained.get("data_sets") or [trained]
+            ),
             ("digest", model.digest),
         ]
     )

@@ -1,4 +1,4 @@
-"""Options that hold numbers by name, or names and numbers."""
+"""Options that hold names, numbers by name, or both."""
 
 from typing import Any
 
@@ -28,6 +28,15 @@ class NamedNumbers(click.ParamType):
             return int(text) if text.strip().isdecimal() else float(text)
         except ValueError:
             return self.fail(f"{text!r} is no number; write {self.name}", param, context)
+
+
+class Names(click.ParamType):
+    """As in disc,lesions; read to a list."""
+
+    name = "NAME,..."
+
+    def convert(self, value: Any, param: Any, context: Any) -> Any:
+        return value if isinstance(value, list) else [part.strip() for part in value.split(",")]
 
 
 class Avoided(NamedNumbers):

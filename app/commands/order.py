@@ -7,7 +7,7 @@ import click
 
 from app.commands.download import fetch_dataset
 from app.commands.following import end, follow
-from app.commands.numbers import Avoided, NamedNumbers
+from app.commands.numbers import Avoided, NamedNumbers, Names
 from app.commands.service import Service, service_command
 from app.commands.status import describe
 from app.commands.words import duration, facts, size
@@ -33,6 +33,12 @@ from app.commands.words import duration, facts, size
 @click.option("--vessel-share", type=NamedNumbers(), help="Only such maps: min=0.08,max=0.12.")
 @click.option("--minimum-quality", type=NamedNumbers(), help="contrast=4,connected=0.5.")
 @click.option("--not-like", type=Avoided(), help="No copies of this upload's maps; overlap 0.9.")
+@click.option(
+    "--lesions",
+    type=click.Choice(["none", "mixed", "all"]),
+    help="In no photograph, as often as in the training photographs, in all.",
+)
+@click.option("--masks", type=Names(), help="More masks in the zip: disc,lesions.")
 @click.option("--maps", metavar="UP_ID", help="Photograph the maps of this upload.")
 @click.option("--deadline", metavar="TIME", help="Cancel it then, as in 2026-12-01T18:00:00Z.")
 @click.option("--webhook", metavar="URL", help="Is told of the end.")

@@ -35,7 +35,7 @@ def measured_cost(session: Session, order: Mapping[str, Any]) -> PairCost | None
 
 def expected_cost(model: RegisteredModel, order: Mapping[str, Any]) -> PairCost:
     """What the model's package expects, which speaks of PNG."""
-    expected = model.manifest.expected
+    expected = model.manifest.expected.at(order["resolution"])
     size = expected.bytes_per_pair * format_of(order).share
     return PairCost(expected.seconds_per_pair, size, measured=False)
 

@@ -10,7 +10,7 @@ from app.errors import invalid_field
 from app.jobs.states import lock_job
 from app.jobs.tables import Job, JobKind, JobStatus
 
-OF_DRAWN_MAPS = ("eye", "vessel_share", "minimum_quality", "not_like")
+OF_DRAWN_MAPS = ("eye", "vessel_share", "minimum_quality", "not_like", "lesions", "masks")
 MOST_AVOIDED = 100  # maps that each candidate is compared with
 
 

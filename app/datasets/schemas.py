@@ -4,11 +4,12 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.archive.plan import VOLUME_PAIRS
 from app.jobs.schemas import JobError, Positive, Seed, Timestamps, whole
 from app.jobs.tables import LONGEST_URL, DeliveryState, JobStatus
+from app.registry.schemas import MaskName
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -25,7 +26,21 @@ def _time(value: object) -> datetime:
 Layout = Literal["imagefolder", "drive", "webdataset"]
 ImageFormat = Literal["png", "jpeg", "tiff"]
 Eye = Literal["left", "right"]
+Lesions = Literal["none", "mixed", "all"]
 Time = Annotated[datetime, BeforeValidator(_time)]  # with a zone; kept in UTC
+
+
+def _without_duplicates(masks: list[MaskName]) -> list[MaskName]:
+    if len(set(masks)) < len(masks):
+        raise ValueError("name each mask once")
+    return masks
+
+
+Masks = Annotated[
+    list[MaskName],
+    AfterValidator(_without_duplicates),
+    Field(max_length=2, json_schema_extra={"uniqueItems": True}),
+]
 VolumePairs = Annotated[int, Field(ge=1, le=VOLUME_PAIRS), BeforeValidator(whole)]
 
 
@@ -143,12 +158,12 @@ class DatasetOrder(BaseModel):
     count: Positive = Field(description="Number of pairs.")
     resolution: Positive | None = Field(
         default=None,
-        description="Side length in pixels, one that the model lists; its largest if not given.",
+        description="Side length in pixels, one that the model lists; its smallest if not given.",
     )
     model: str | None = Field(
         default=None,
-        description="name@version, or a name for its highest version; the default model if not "
-        "given.",
+        description="name@version, or a name for its highest version. If not given, the default model, "
+        "or another one if that does not make the resolution.",
         examples=["chase-256"],
     )
     seed: Seed | None = Field(
@@ -209,6 +224,17 @@ class DatasetOrder(BaseModel):
         description="Only maps that are no copies of these; others are drawn again. Each map that is "
         "drawn is compared with all of them, which takes longer.",
     )
+    lesions: Lesions | None = Field(
+        default=None,
+        description="How many photographs show lesions: none, as many as in the training photographs "
+        "(mixed, if not given), or all. From a model that draws no lesions, mixed means none.",
+    )
+    masks: Masks | None = Field(
+        default=None,
+        description="More masks for the zip, besides that of the field of view, which is always there: "
+        "optic disc (0 or 255) and lesions (0 none, 1 dark, 2 bright). A model lists those that it draws.",
+        examples=[["disc", "lesions"]],
+    )
     deadline: Time | None = Field(
         default=None,
         description="If the job has not ended by then, it is cancelled; what is finished can be "
@@ -237,6 +263,11 @@ class DatasetRequest(BaseModel):
     minimum_quality: MinimumQuality | None = None
     maps: GivenMaps | None = None
     not_like: AvoidedMaps | None = None
+    lesions: Lesions | None = Field(
+        default=None,
+        description="Null if the order names none and the model draws no lesions.",
+    )
+    masks: list[MaskName] | None = None
 
 
 class Quote(BaseModel):
@@ -371,6 +402,12 @@ class PairLinks(BaseModel):
     image: str = Field(description="The photograph, in the order's format.")
     label: str = Field(description="The vessels, PNG.")
     mask: str = Field(description="The field of view, PNG.")
+    disc: str | None = Field(
+        default=None, description="The optic disc, PNG; null if the order asks for no such masks."
+    )
+    lesions: str | None = Field(
+        default=None, description="The lesions, PNG; null if the order asks for no such masks."
+    )
 
 
 class Pair(BaseModel):

@@ -14,16 +14,17 @@ from app.access.jobs import get_job, terms_for
 from app.archive.layout import TAR_PAIRS, layout_of
 from app.archive.plan import VOLUME_PAIRS, Plan, largest_volume
 from app.broker import send_hints
-from app.datasets.constraints import check_eye, check_limits, expected_slowdown
+from app.datasets.constraints import check_eye, check_limits, check_masks, expected_slowdown
 from app.datasets.estimates import PairCost, expected_cost, measured_cost
 from app.datasets.maps import avoided_maps, given_maps, keep_maps
 from app.datasets.quotas import check_quotas, largest_order
-from app.datasets.schemas import DatasetOrder, DatasetRequest, Quote, Webhook
+from app.datasets.schemas import DatasetOrder, DatasetRequest, Lesions, Quote, Webhook
 from app.deps import Services
 from app.errors import invalid_field, invalid_parameter, not_found, not_ready
 from app.jobs.orders import create_job
 from app.jobs.tables import Job, JobKind
 from app.jobs.terms import Idempotency
+from app.registry.schemas import MASK_CHANNELS
 from app.registry.service import RegisteredModel, UnknownModelError
 from app.registry.stored import keep_shipped
 from app.settings import Settings
@@ -147,15 +148,16 @@ def _resolve(
         raise invalid_field("count", f"Input should be less than or equal to {most}")
     try:
         with services.db.read() as session:
-            model = services.registry.meant(session, caller, order.model)
+            model = services.registry.resolve_model(session, caller, order.model, order.resolution)
     except UnknownModelError as error:
         raise invalid_field("model", str(error)) from None
     offered = model.manifest.resolutions
-    resolution = max(offered) if order.resolution is None else order.resolution
+    resolution = order.resolution or model.manifest.default_resolution
     if resolution not in offered:
         sizes = ", ".join(str(size) for size in offered)
         raise invalid_field("resolution", f"The model {model.id} makes: {sizes}.")
     check_eye(order, model)
+    check_masks(services, caller, order, model)
     if order.webhook is not None:
         _check_webhook(services.settings, order.webhook)
     if order.deadline is not None and order.deadline <= services.clock():
@@ -176,9 +178,18 @@ def _resolve(
         minimum_quality=order.minimum_quality,
         maps=given_maps(services, caller, order),
         not_like=avoided_maps(services, caller, order),
+        lesions=_lesions(order, model),
+        masks=[mask for mask in MASK_CHANNELS if mask in (order.masks or ())] or None,
     )
     check_limits(request.model_dump(exclude_none=True), model)
     return model, request
+
+
+def _lesions(order: DatasetOrder, model: RegisteredModel) -> Lesions | None:
+    """Which lesions the pairs will show; None if neither order nor model know of any."""
+    if "lesions" not in model.manifest.masks:
+        return None if order.lesions is None else "none"
+    return "none" if order.maps is not None else order.lesions or "mixed"
 
 
 def _volume_pairs(order: DatasetOrder, resolution: int) -> int | None:

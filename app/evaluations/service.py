@@ -131,7 +131,7 @@ def _find_subject(
             model = services.registry.find(session, caller, order.model)
         except UnknownModelError as error:
             raise invalid_field("model", str(error)) from None
-        return _Subject(model.id, model.digest, _learned(model), max(model.manifest.resolutions))
+        return _Subject(model.id, model.digest, _learned(model), model.manifest.default_resolution)
     assert order.dataset is not None
     job = _find_dataset(session, caller, order.dataset)
     known = services.registry.get(session, job.request["model"])

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Annotated, Any
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from app.archive.records import central_record, end_records
 from app.archive.segment import SegmentWriter
@@ -32,15 +32,14 @@ class Network(BaseModel):
     config: dict[str, Any]
 
 
-class Networks(BaseModel):
-    vessel: Network
-    translator: Network
+# That a package of the first format must have.
+NETWORKS_OF_FIRST_FORMAT = ("vessel", "translator")
 
 
 class WholeManifest(PackageManifest):
     """package.json with what the networks need, as far as can be told without them."""
 
-    networks: Networks
+    networks: dict[str, Network] = Field(min_length=1)
     sampling: Sampling
     files: dict[FileName, PackagedFile]
 
@@ -116,9 +115,14 @@ def _check_names(archive: UploadedZip, manifest: WholeManifest) -> None:
             )
         if name not in archive.files:
             raise PackageFault("missing_file", f"{MANIFEST} lists it, the zip lacks it", name)
-    for weights in Networks.model_fields:
-        if f"{weights}{WEIGHTS}" not in manifest.files:
-            raise PackageFault("wrong_field", f"must list {weights}{WEIGHTS}", MANIFEST, "files")
+    first_format = manifest.format == "fundusmith-model/1"
+    for name in NETWORKS_OF_FIRST_FORMAT if first_format else ():
+        if name not in manifest.networks:
+            raise PackageFault("wrong_field", "Field required", MANIFEST, f"networks.{name}")
+        if f"{name}{WEIGHTS}" not in manifest.files:
+            raise PackageFault("wrong_field", f"must list {name}{WEIGHTS}", MANIFEST, "files")
+    if not any(name.endswith(WEIGHTS) for name in manifest.files):
+        raise PackageFault("wrong_field", f"must list weights, {WEIGHTS}", MANIFEST, "files")
     for name in archive.files:
         if name != MANIFEST and name not in manifest.files:
             raise PackageFault("unlisted_file", f"{MANIFEST} does not list it", name)

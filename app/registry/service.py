@@ -146,15 +146,29 @@ class Registry:
         row = session.get(StoredModel, (name, version))
         return None if row is None else stored(row)
 
-    def meant(self, session: Session, caller: Caller, reference: str | None) -> RegisteredModel:
+    def resolve_model(
+        self,
+        session: Session,
+        caller: Caller,
+        reference: str | None,
+        resolution: int | None = None,
+    ) -> RegisteredModel:
         """The model of an order that names this one, or none.
+
+        An order that names none gets the default model. If that does not have the resolution, in pixels,
+        it gets one that does, if there is one: rather a shipped one, the first by name.
 
         Raises:
             UnknownModelError: there is none that the caller may see.
         """
-        if reference is None:
-            return self.default(session, caller)
-        return self.find(session, caller, reference)
+        if reference is not None:
+            return self.find(session, caller, reference)
+        default = self.default(session, caller)
+        if resolution is None or resolution in default.manifest.resolutions:
+            return default
+        models = self.models(session, caller)
+        suited = [model for model in models if resolution in model.manifest.resolutions]
+        return min(suited, key=lambda model: not model.shipped, default=default)
 
     def default(self, session: Session, caller: Caller) -> RegisteredModel:
         """The model of orders that name none: the one that the caller has chosen, else the

@@ -23,6 +23,7 @@ def show(model: RegisteredModel, default: RegisteredModel | None) -> Model:
     home = f"/models/{model.id}"
     return Model(
         **model.manifest.model_dump(exclude={"format", "files", "networks", "sampling"}),
+        masks=model.manifest.masks,
         eyes=model.manifest.sampling.eye is not None,
         id=model.id,
         default=default is not None and default.id == model.id,

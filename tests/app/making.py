@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.archive.constraints import limits_of
 from app.archive.formats import format_name
-from app.archive.layout import index_key, segment_key
+from app.archive.layout import image_roles, index_key, segment_key
 from app.archive.pack import discard_segments, pack
 from app.archive.shard import ShardWriter
 from app.deps import Services
@@ -28,7 +28,6 @@ SUMMARY = {
     "copies": 0,
     "nearer_to_training": 0.55,
 }
-KINDS = ("image", "label", "mask")
 
 
 def picture(index: int, kind: str, side: int = 64, image_format: str = "png") -> bytes:
@@ -146,7 +145,7 @@ def _make_shard(services: Services, claim: Claim) -> dict[str, Any]:
     with services.storage.write(segment_key(job_id, ordinal)) as file:
         shard = ShardWriter(file, claim.request)
         for index in range(claim.first, claim.first + claim.count):
-            pictures = (_picture(index, kind, claim.request) for kind in KINDS)
+            pictures = (_picture(index, kind, claim.request) for kind in image_roles(claim.request))
             facts = {"seed": index, "vessel_share": 0.5, **(noted if limits else {})}
             shard.add(index, *pictures, **facts)
         records = shard.finish(ENVIRONMENT)

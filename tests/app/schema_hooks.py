@@ -7,8 +7,8 @@ from schemathesis.openapi.checks import RejectedPositiveData
 from app.problems import BAD_PACKAGE, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST, PART_LENGTH
 
 # Where a request can be wrong though its schema is met, since JSON Schema cannot say what is right:
-# which models there are now, which resolutions the one has that the order names, that shares add up
-# to 1, that a range is not upside down nor a limit missing, what time it is, which URLs are public,
+# which models there are now, which resolutions, lesions and masks the one has that the order names, that
+# shares add up to 1, that a range is not upside down nor a limit missing, what time it is, which URLs are public,
 # behind which data set a page can begin, which data set has several volumes, what is within a zip, which
 # uploads can be trained on, which of their pairs there are, which data sets can be evaluated and how
 # many pairs they have, that a budget is one of two kinds and never shrinks, that one bound is
@@ -28,6 +28,9 @@ BEYOND_THE_SCHEMA = {
     "#/from",
     "#/dataset",
     "#/not_like/upload",
+    "#/lesions",
+    "#/masks/0",
+    "#/masks/1",
     "#/train",
     "#/hold_out",
     "#/pairs",

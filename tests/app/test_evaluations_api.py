@@ -105,7 +105,7 @@ def test_an_order_is_answered_with_the_evaluation(api: TestClient, model: str, u
         "model": "nose@1.0.0",
         "dataset": None,
         "upload": upload,
-        "resolution": 128,
+        "resolution": 64,
         "pairs": 200,
         "seeds": 3,
         "steps": 20,

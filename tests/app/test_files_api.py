@@ -10,12 +10,13 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.archive.layout import REQUIRED_ROLES
 from app.datasets import pictures
 from app.datasets.preview import contact_sheet
 from app.deps import Services
 from app.jobs.leases import claim_next, complete
 from app.jobs.orders import request_cancel
-from tests.app.making import KINDS, make, make_items, picture
+from tests.app.making import make, make_items, picture
 from tests.app.problems import parameters, problem
 
 Order = Callable[..., str]
@@ -199,11 +200,11 @@ def test_pictures_before_and_after_packing(
     make_items(services, most=1)
     assert problem(api.get(f"{home}/4/image"), 409)["job_status"] == "running"
     for index in (0, 3):
-        for kind in KINDS:
+        for kind in REQUIRED_ROLES:
             assert api.get(f"{home}/{index}/{kind}").content == picture(index, kind)
     make_items(services)
     for index in (0, 3, 4, 7):
-        for kind in KINDS:
+        for kind in REQUIRED_ROLES:
             response = api.get(f"{home}/{index}/{kind}")
             assert response.content == picture(index, kind)
             assert response.headers["content-type"] == "image/png"
@@ -226,7 +227,7 @@ def test_the_pairs_that_are_finished(api: TestClient, services: Services, order:
     assert (pair["seed"], pair["vessel_share"], pair["map"]) == ("3", 0.5, None)
     assert (pair["quality"], pair["rejected"]) == ({"contrast": 0.5}, {"contrast": 2})
     assert {pair["split"] for pair in page["data"]} == {"train", "val"}
-    for kind in KINDS:
+    for kind in REQUIRED_ROLES:
         assert api.get(pair["links"][kind]).content == picture(3, kind)
 
 

@@ -39,7 +39,7 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
     assert 0 <= seed < 2**32
     assert job["request"] == {
         "count": 10,
-        "resolution": 128,
+        "resolution": 64,
         "model": "eye@1.0.0",
         "seed": seed,
         "splits": None,
@@ -52,6 +52,8 @@ def test_an_order_is_filled_in_and_accepted(api: TestClient) -> None:
         "minimum_quality": None,
         "maps": None,
         "not_like": None,
+        "lesions": None,
+        "masks": None,
     }
     assert (job["kind"], job["status"]) == ("dataset", "queued")
     assert job["error"] is job["archive"] is job["environment"] is None
@@ -81,8 +83,10 @@ def test_an_order_may_name_everything(api: TestClient) -> None:
     }
     order |= {"vessel_share": {"min": 0.1, "max": 0.2}}
     order |= {"minimum_quality": {"contrast": 4.0, "connected": 0.5}}
+    order |= {"lesions": "none"}
     job = api.post("/datasets", json=order).json()
-    assert job["request"] == {**order, "model": "eye@1.0.0", "maps": None, "not_like": None}
+    unset = dict.fromkeys(("maps", "not_like", "masks"))
+    assert job["request"] == {**order, "model": "eye@1.0.0", **unset}
 
 
 def test_the_row_holds_what_the_order_was_made_with(
@@ -162,6 +166,9 @@ def test_seeds_that_are_drawn_differ(api: TestClient) -> None:
         ({"count": 1, "vessel_share": [0.1, 0.2]}, "#/vessel_share"),
         ({"count": 1, "minimum_quality": {"contrast": None}}, "#/minimum_quality"),
         ({"count": 1, "minimum_quality": {"sharpness": 1}}, "#/minimum_quality/sharpness"),
+        ({"count": 1, "lesions": "some"}, "#/lesions"),
+        ({"count": 1, "masks": ["vessels"]}, "#/masks/0"),
+        ({"count": 1, "masks": "disc"}, "#/masks"),
         ({"count": 1, "colour": "red"}, "#/colour"),
         ({"count": 1, "a/b~c": 1}, "#/a~1b~0c"),
         ([], "#"),
@@ -254,7 +261,7 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
     assert response.json() == {
         "request": {
             "count": 100,
-            "resolution": 128,
+            "resolution": 64,
             "model": "eye@1.0.0",
             "seed": 7,
             "splits": None,
@@ -267,6 +274,8 @@ def test_a_quote_orders_nothing(api: TestClient, services: Services) -> None:
             "minimum_quality": None,
             "maps": None,
             "not_like": None,
+            "lesions": None,
+            "masks": None,
         },
         "seconds": 25.0,
         "bytes": 200_000_000,

@@ -1,6 +1,7 @@
 """The data set card and how Hugging Face datasets loads the unpacked archive."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from app.archive.contents import card
+from app.archive.contents import card, manifest_head
 from app.storage import Storage
 from tests.archive.loading import load
 from tests.archive.orders import PACKAGE, make_archive, order, picture_of, png
@@ -64,6 +65,27 @@ def test_licence_and_attribution() -> None:
     assert head_of(text)["license"] == "cc-by-4.0"
     assert PACKAGE["training_data"]["attribution"] in text
     assert "Not for diagnosis" in text
+
+
+def test_each_data_set_is_named_with_its_licence() -> None:
+    sets = [
+        {"name": name, "licence": licence, "attribution": f"By {name}.", "url": f"https://{name}"}
+        for name, licence in (("one", "CC-BY-4.0"), ("two", "CC0-1.0"))
+    ]
+    data = {
+        **PACKAGE["training_data"],
+        "data_sets": sets,
+        "expert_labels": 20,
+        "traced_labels": 531,
+    }
+    package = {**PACKAGE, "training_data": data}
+    text = card(order(3), package, 3, ["train"])
+    assert (
+        "- one (https://one), licence CC-BY-4.0. By one.\n- two (https://two), licence CC0" in text
+    )
+    assert "20 by experts, 531 pseudo-labels" in text
+    head = json.loads(manifest_head(order(3), package, "d" * 64, [], {"train": 3}) + b"}")
+    assert head["package"]["data_sets"] == sets
 
 
 def test_licence_that_the_hub_does_not_know() -> None:

@@ -28,6 +28,13 @@ export class OrderForm {
       webhook: h("input", { type: "url", placeholder: "https://example.org/hooks/fundusmith" }),
     };
     this.resolution = h("div", {});
+    this.lesions = group("Lesions", choices("lesions", [["none", "none"], ["mixed", "as in training"], ["all", "in all"]], "mixed"),
+      { pointer: "#/lesions", help: "How many of the photographs show lesions." });
+    this.disc = h("input", { type: "checkbox" });
+    this.lesionMask = h("input", { type: "checkbox" });
+    this.masks = group("Masks in the zip", h("div", { class: "stack tight" },
+      h("label", { class: "check" }, this.disc, "Optic disc"), h("label", { class: "check" }, this.lesionMask, "Lesions")),
+    { pointer: "#/masks", help: "The field of view is always there." });
     this.eye = group("Eye", choices("eye", [["", "both"], ["left", "left"], ["right", "right"]], ""), { pointer: "#/eye" });
     this.element = this.layOut();
     this.controls.model.addEventListener("change", () => this.offer());
@@ -46,10 +53,14 @@ export class OrderForm {
 
   /** Offers what the chosen model can do. */
   offer() {
-    const { resolutions, eyes } = this.model;
+    const { resolutions, eyes, masks } = this.model;
     const sizes = resolutions.map((size) => [String(size), `${size} px`]);
-    this.resolution.replaceChildren(choices("resolution", sizes, String(Math.max(...resolutions))));
+    this.resolution.replaceChildren(choices("resolution", sizes, String(Math.min(...resolutions))));
     this.eye.hidden = !eyes;
+    this.lesions.hidden = !masks.includes("lesions");
+    this.masks.hidden = !masks.length;
+    this.disc.parentElement.hidden = !masks.includes("disc");
+    this.lesionMask.parentElement.hidden = !masks.includes("lesions");
   }
 
   layOut() {
@@ -69,6 +80,8 @@ export class OrderForm {
         field("Layout of the zip", c.layout, { pointer: "#/layout" }),
         field("Photographs as", c.image_format, { pointer: "#/image_format", help: "Labels and masks are always PNG." }),
         this.eye,
+        this.lesions,
+        this.masks,
         field("Style seed", c.style_seed, { pointer: "#/style_seed", help: "One style for all, as of one camera and one person." }),
         group("Share of vessel", h("div", { class: "together" }, inner("at least", c.least, "#/vessel_share/min"), inner("at most", c.most, "#/vessel_share/max")),
           { pointer: "#/vessel_share", help: "Of the field of view, 0 to 1. What is outside is drawn again, which takes longer." }),
@@ -78,6 +91,12 @@ export class OrderForm {
         field("Pairs in one zip", c.volume_pairs, { pointer: "#/volume_pairs", help: "More come as several zips, which unpack into one folder." }),
         field("Deadline", c.deadline, { pointer: "#/deadline", help: "If it is not done by then, what is finished is packed." }),
         field("Webhook", c.webhook, { pointer: "#/webhook/url", help: "Gets a signed POST when the job has ended." }))));
+  }
+
+  /** Those that are asked for and that the model draws; undefined if none are. */
+  get askedMasks() {
+    const asked = this.model.masks.filter((mask) => (mask === "disc" ? this.disc : this.lesionMask).checked);
+    return asked.length ? asked : undefined;
   }
 
   /** The order as the API takes it. */
@@ -95,6 +114,8 @@ export class OrderForm {
       volume_pairs: numberOf(c.volume_pairs),
       style_seed: numberOf(c.style_seed),
       eye: this.eye.hidden ? undefined : this.eye.querySelector(":checked").value || undefined,
+      lesions: this.lesions.hidden || c.maps.value ? undefined : this.lesions.querySelector(":checked").value,
+      masks: this.askedMasks,
       vessel_share: given({ min: numberOf(c.least), max: numberOf(c.most) }),
       minimum_quality: given({ contrast: numberOf(c.contrast), connected: numberOf(c.connected) }),
       maps: textOf(c.maps),
@@ -109,6 +130,9 @@ export class OrderForm {
     if (request.model) this.choose(request.model);
     if (request.resolution) check(this.resolution, String(request.resolution));
     if (request.eye) check(this.eye, request.eye);
+    if (request.lesions) check(this.lesions, request.lesions);
+    this.disc.checked = request.masks?.includes("disc") ?? false;
+    this.lesionMask.checked = request.masks?.includes("lesions") ?? false;
     for (const name of ["count", "seed", "layout", "image_format", "volume_pairs", "style_seed"]) {
       if (request[name] !== null && request[name] !== undefined) c[name].value = request[name];
     }

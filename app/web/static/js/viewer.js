@@ -76,7 +76,8 @@ export class Viewer {
         pair.map && ["Given map", pair.map],
       ], "lines"),
       h("div", { class: "stack tight" }, h("h3", {}, "Download"),
-        h("div", { class: "actions" }, save("image", "Photograph", EXTENSIONS[request.image_format] ?? "png"), save("label", "Label", "png"), save("mask", "Mask", "png"))));
+        h("div", { class: "actions" }, save("image", "Photograph", EXTENSIONS[request.image_format] ?? "png"), save("label", "Label", "png"), save("mask", "Field of view", "png"),
+          pair.links.disc && save("disc", "Disc", "png"), pair.links.lesions && save("lesions", "Lesions", "png"))));
   }
 
   blend() {

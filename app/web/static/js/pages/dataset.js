@@ -83,7 +83,7 @@ function actions(job) {
 }
 
 function details(job) {
-  const rest = Object.entries(job.request).filter(([, value]) => value !== null).map(([name, value]) => [sentence(name), typeof value === "object" ? Object.entries(value).filter(([, part]) => part !== null).map(([key, part]) => `${words(key)} ${part}`).join(", ") : String(value)]);
+  const rest = Object.entries(job.request).filter(([, value]) => value !== null).map(([name, value]) => [sentence(name), Array.isArray(value) ? value.join(", ") : typeof value === "object" ? Object.entries(value).filter(([, part]) => part !== null).map(([key, part]) => `${words(key)} ${part}`).join(", ") : String(value)]);
   return h("details", { class: "more" }, h("summary", {}, "Everything about this order"),
     facts([["Id", h("span", { class: "id" }, job.id)], ...rest, ["Ordered", time(job.created_at)],
       job.deadline && ["Deadline", time(job.deadline)], job.expires_at && ["Kept until", time(job.expires_at)],

@@ -1,7 +1,7 @@
 /** One model: what it makes, how good it is, what it has learned from. */
 import { act, get, remove, request } from "../api.js";
 import { h } from "../dom.js";
-import { bytes, count, duration } from "../format.js";
+import { bytes, count, duration, sentence, words } from "../format.js";
 import { markdown } from "../markdown.js";
 import { picture, saveLink } from "../picture.js";
 import { action, confirm, facts, head, show, toast } from "../states.js";
@@ -21,11 +21,13 @@ export async function page({ id, signal }) {
           h("figcaption", { class: "small soft" }, model.links.samples ? "Pairs in the order they were drawn, none picked." : "The package has no sample pairs.")),
         h("section", { class: "card" }, facts([
           ["Resolutions", model.resolutions.map((size) => `${size} px`).join(", ")],
+          ["Draws", sentence(model.channels.map(words).join(", "))],
           ["A pair takes", paceText(model.expected.seconds_per_pair)],
           ["on", model.expected.machine],
           ["A pair has", bytes(model.expected.bytes_per_pair)],
           ["Left and right eyes", model.eyes ? "can be asked for" : "not told apart"],
           ["Learned from", count(model.training_data.images.length, "photograph")],
+          ...model.training_data.data_sets.map((one) => ["Data set", `${one.name}, ${one.licence}`]),
           ["Their licence", model.training_data.licence],
           ["Licence", model.licence],
           ["Digest", h("span", { class: "id" }, model.digest)],
