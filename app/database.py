@@ -107,8 +107,8 @@ class Database:
         """Bring the schema up to date. Processes that start together wait for one another.
 
         Raises:
-            SchemaError: it is too new, or PostgreSQL's tables are held by something that takes long;
-                nothing has been changed then.
+            SchemaError: PostgreSQL's tables are held by something that takes long; nothing has been
+                changed then.
         """
         if self.engine.dialect.name == "sqlite":
             with self.engine.connect() as connection:

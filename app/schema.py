@@ -1,8 +1,7 @@
 """The schema that the database has, the one that this program knows, and the way from one to the other.
 
 Migrations expand: they add what programs of before do without, so those go on working beside new ones.
-A migration that takes something away (that contracts) says in the table ``schema_floor`` which
-revision a program must know to do without it. docs/upgrade.md has the rules.
+docs/upgrade.md has the rules.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -50,12 +49,9 @@ def newest() -> str:
 
 
 def check(connection: Connection) -> None:
-    """Raise SchemaError if the schema is older than the program needs, or too new for it."""
+    """Raise SchemaError if the schema is older than the program needs; a newer one has grown."""
     revision = _revision(connection)
-    if revision == newest():
-        return
-    if revision is not None and revision not in known():
-        _check_floor(connection, revision)
+    if revision is not None and revision >= newest():
         return
     found = "has no tables yet" if revision is None else f"has the schema {revision}"
     raise SchemaError(
@@ -65,14 +61,9 @@ def check(connection: Connection) -> None:
 
 
 def migrate(connection: Connection) -> Migrated:
-    """Bring the schema up to date, within the connection's transaction; leave a newer one alone.
-
-    Raises:
-        SchemaError: it is too new for this program.
-    """
+    """Bring the schema up to date, within the connection's transaction; leave a newer one alone."""
     before = _revision(connection)
-    if before is not None and before not in known():
-        _check_floor(connection, before)
+    if before is not None and before >= newest():
         return Migrated(before, [])
     to_head = config()
     to_head.attributes["connection"] = connection
@@ -83,12 +74,3 @@ def migrate(connection: Connection) -> Migrated:
 
 def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
-
-
-def _check_floor(connection: Connection, revision: str) -> None:
-    floor = connection.scalar(text("SELECT oldest FROM schema_floor"))
-    if floor is None or newest() < floor:
-        raise SchemaError(
-            f"The database has the schema {revision}, which is for versions that know {floor} or "
-            f"later; this one knows {newest()}. Run a newer version."
-        )

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from fastapi import Request
 
 from app.errors import ProblemError
-from app.problems import BODY_STALLED, TOO_LARGE
+from app.problems import REQUEST_TIMEOUT, TOO_LARGE
 
 PIECE = 1 << 20  # bytes that are gathered before they are passed on
 LONGEST_SILENCE = 60  # seconds
@@ -37,7 +37,9 @@ async def stream_body(request: Request, most: int, what: str = "zip") -> AsyncIt
         except StopAsyncIteration:
             break
         except TimeoutError:
-            raise ProblemError(BODY_STALLED, f"Nothing has come for {LONGEST_SILENCE} s.") from None
+            raise ProblemError(
+                REQUEST_TIMEOUT, f"Nothing has come for {LONGEST_SILENCE} s."
+            ) from None
         if len(gathered) >= PIECE:
             size += len(gathered)
             if size > most:

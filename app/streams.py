@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.errors import ProblemError
-from app.problems import TOO_MANY_STREAMS
+from app.problems import UNAVAILABLE
 
 SHORTEST_PAUSE = 0.5  # seconds: at most two events a second for each stream
 MOST_LOOKS = 40  # a second, of all streams of a process together
@@ -26,7 +26,7 @@ class EventStreams:
         """
         if self._open >= self._most:
             raise ProblemError(
-                TOO_MANY_STREAMS,
+                UNAVAILABLE,
                 f"{self._most} event streams are open.",
                 headers={"Retry-After": "10"},
             )

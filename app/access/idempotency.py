@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from app.access.caller import Caller
 from app.deps import Services
-from app.errors import ProblemError
+from app.errors import ProblemError, invalid_parameter
 from app.jobs.tables import Job
 from app.jobs.terms import Idempotency
-from app.problems import IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_SPENT
+from app.problems import CONFLICT, MALFORMED_REQUEST
 
 LONGEST_KEY = 255
 
@@ -28,7 +28,7 @@ def plain_key(key: str) -> str:
     plain = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not 1 <= len(plain) <= LONGEST_KEY or not (plain.isascii() and plain.isprintable()):
         raise ProblemError(
-            IDEMPOTENCY_KEY_MALFORMED,
+            MALFORMED_REQUEST,
             f"Idempotency-Key: {len(plain)} characters; use 1 to {LONGEST_KEY} printable ASCII ones.",
         )
     return plain
@@ -91,7 +91,7 @@ def _job_of(services: Services, caller: Caller, idempotency: Idempotency) -> str
     if job is None:
         return None
     if job.order_digest != idempotency.order_digest:
-        raise ProblemError(IDEMPOTENCY_KEY_REUSED)
+        raise invalid_parameter("Idempotency-Key", "Another order was placed with this key.")
     if job.deleted_at is not None:
-        raise ProblemError(IDEMPOTENCY_KEY_SPENT)
+        raise ProblemError(CONFLICT, "What was ordered with this Idempotency-Key has been deleted.")
     return job.id

@@ -13,7 +13,7 @@ from app.jobs.tables import Job, JobKind, JobStatus
 from app.jobs.terms import Idempotency, Terms
 from app.jobs.uses import in_use
 from app.pages import LONGEST_PAGE
-from app.problems import IN_USE
+from app.problems import CONFLICT
 
 
 def find_job(session: Session, kind: JobKind, job_id: str, caller: Caller) -> Job | None:
@@ -118,4 +118,4 @@ def delete_job(services: Services, kind: JobKind, job_id: str, caller: Caller) -
 def _refuse_use(session: Session, job_id: str) -> None:
     """Refuse to delete what a job that has not ended needs."""
     if session.scalar(select(Job.id).where(Job.id == job_id, in_use())):
-        raise ProblemError(IN_USE, f"A job that has not ended needs {job_id}.")
+        raise ProblemError(CONFLICT, f"A job that has not ended needs {job_id}.")

@@ -10,7 +10,7 @@ from app.access.caller import Caller
 from app.access.tables import Allowance
 from app.deps import Services
 from app.errors import ProblemError
-from app.problems import RATE_LIMIT_EXCEEDED
+from app.problems import LIMIT_EXCEEDED
 
 
 def count_request(services: Services, caller: Caller) -> None:
@@ -34,7 +34,7 @@ def count_request(services: Services, caller: Caller) -> None:
         left = min(most, allowance.requests + passed * per_second)
         if left < 1:
             raise ProblemError(
-                RATE_LIMIT_EXCEEDED,
+                LIMIT_EXCEEDED,
                 f"{most} orders, uploads, training runs, evaluations, quotes and contact sheets a "
                 "minute are allowed.",
                 headers={"Retry-After": str(ceil((1 - left) / per_second))},

@@ -12,7 +12,7 @@ from app.datasets.estimates import pairs_done, queue_estimates, unfinished_order
 from app.deps import Services
 from app.errors import ProblemError
 from app.jobs.tables import ACTIVE, Job, JobKind, JobStatus
-from app.problems import QUOTA_EXCEEDED
+from app.problems import LIMIT_EXCEEDED
 from app.settings import Settings
 
 UNKNOWN_WAIT = 60.0  # seconds, where nothing tells how long an order will take
@@ -23,7 +23,7 @@ class QuotaError(ProblemError):
 
     def __init__(self, limit: str, allowed: int, used: int, seconds: float, detail: str) -> None:
         super().__init__(
-            QUOTA_EXCEEDED,
+            LIMIT_EXCEEDED,
             detail,
             headers={"Retry-After": str(max(1, ceil(seconds)))},
             limit=limit,

@@ -24,19 +24,16 @@ from app.jobs.tables import JobKind, JobStatus
 from app.openapi import Responses, header, problems
 from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
+    CONFLICT,
     EXPIRED,
-    IDEMPOTENCY_KEY_SPENT,
-    IN_USE,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
+    LIMIT_EXCEEDED,
     MALFORMED_REQUEST,
     NOT_FOUND,
     NOT_READY,
-    QUOTA_EXCEEDED,
     RANGE_NOT_SATISFIABLE,
-    RATE_LIMIT_EXCEEDED,
     TOO_LARGE,
-    TOO_MANY_STREAMS,
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -77,12 +74,11 @@ SHEET: Responses = {200: {"content": {PNG.media_type: {}}, "headers": CACHING}}
     dependencies=[Depends(require_json)],
     responses=problems(
         MALFORMED_REQUEST,
-        IDEMPOTENCY_KEY_SPENT,
+        CONFLICT,
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID_REQUEST,
-        RATE_LIMIT_EXCEEDED,
-        QUOTA_EXCEEDED,
+        LIMIT_EXCEEDED,
     )
     | {
         200: {"model": Quote, "description": "The quote, for dry_run=true"},
@@ -177,7 +173,7 @@ async def _open_stream(
     "/{dataset_id}/events",
     summary="Follow a data set",
     response_class=EventSourceResponse,
-    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, TOO_MANY_STREAMS)
+    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, UNAVAILABLE)
     | {
         200: {"description": "Events, until the job has ended"},
         204: {"description": "The job has ended, and Last-Event-ID names its last event"},
@@ -282,7 +278,7 @@ def get_picture(
     "/{dataset_id}/preview",
     summary="See a contact sheet",
     response_class=Response,
-    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, RATE_LIMIT_EXCEEDED) | SHEET,
+    responses=problems(NOT_FOUND, NOT_READY, EXPIRED, INVALID_REQUEST, LIMIT_EXCEEDED) | SHEET,
 )
 def get_preview(services: ServicesDep, caller: Reader, dataset_id: DatasetId) -> Response:
     """Up to 16 pairs, photograph and label side by side; there while the job still runs."""
@@ -310,7 +306,7 @@ def cancel_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId)
     "/{dataset_id}",
     status_code=204,
     summary="Delete a data set",
-    responses=problems(NOT_FOUND, IN_USE, INVALID_REQUEST),
+    responses=problems(NOT_FOUND, CONFLICT, INVALID_REQUEST),
 )
 def delete_dataset(services: ServicesDep, caller: Writer, dataset_id: DatasetId) -> None:
     """Remove the data set and its files; a job that has not ended is cancelled.

@@ -20,16 +20,15 @@ from app.jobs.tables import Job, JobKind
 from app.openapi import Responses, header, problems
 from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
+    CONFLICT,
     EXPIRED,
-    IDEMPOTENCY_KEY_SPENT,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
+    LIMIT_EXCEEDED,
     MALFORMED_REQUEST,
     NOT_FOUND,
     NOT_READY,
-    RATE_LIMIT_EXCEEDED,
     TOO_LARGE,
-    TOO_MANY_STREAMS,
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -82,8 +81,8 @@ PAGE: Responses = {
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID_REQUEST,
-        RATE_LIMIT_EXCEEDED,
-        IDEMPOTENCY_KEY_SPENT,
+        LIMIT_EXCEEDED,
+        CONFLICT,
     )
     | {
         202: {
@@ -176,7 +175,7 @@ async def _open_stream(
     "/{evaluation_id}/events",
     summary="Follow an evaluation",
     response_class=EventSourceResponse,
-    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, TOO_MANY_STREAMS)
+    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, UNAVAILABLE)
     | {
         200: {"description": "Events, until the evaluation has ended"},
         204: {"description": "It has ended, and Last-Event-ID names its last event"},

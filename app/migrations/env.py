@@ -11,7 +11,6 @@ from alembic import context
 from app.access import tables as access_tables  # noqa: F401  (fills Base.metadata)
 from app.database import Base, open_database
 from app.jobs import tables as jobs_tables  # noqa: F401
-from app.migrations import tables as migrations_tables  # noqa: F401
 from app.registry import tables as registry_tables  # noqa: F401
 from app.settings import get_settings
 

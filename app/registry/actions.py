@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.access.caller import Caller
 from app.deps import Services
-from app.errors import ProblemError, invalid_parameter, not_found
-from app.problems import BAD_PACKAGE, IN_USE, SHIPPED_MODEL, VERSION_TAKEN
+from app.errors import FieldError, ProblemError, invalid_parameter, not_found
+from app.problems import CONFLICT, INVALID_REQUEST
 from app.registry import stored
 from app.registry.manifest import PackageFault
 from app.registry.schemas import Comparison, Model, ModelList
@@ -98,10 +98,15 @@ def _add(services: Services, caller: Caller, file: IO[bytes]) -> RegisteredModel
     try:
         return stored.add_package(*parts, file, caller.owner, services.clock)
     except VersionTakenError as error:
-        raise ProblemError(VERSION_TAKEN, str(error)) from None
+        raise ProblemError(CONFLICT, str(error)) from None
     except PackageFault as fault:
         raise ProblemError(
-            BAD_PACKAGE, str(fault), code=fault.code, file=fault.file, field=fault.field
+            INVALID_REQUEST,
+            str(fault),
+            errors=[FieldError(detail=str(fault))],
+            code=fault.code,
+            file=fault.file,
+            field=fault.field,
         ) from None
 
 
@@ -133,6 +138,6 @@ def delete_model(services: Services, caller: Caller, model_id: str) -> None:
     if model is None or not (model.shipped or caller.may_see(model.owner)):
         raise not_found(f"model {model_id!r}")
     if model.shipped:
-        raise ProblemError(SHIPPED_MODEL, f"{model_id} came with the service.")
+        raise ProblemError(CONFLICT, f"{model_id} came with the service and cannot be deleted.")
     if not stored.delete_model(services.db, model, services.clock):
-        raise ProblemError(IN_USE, f"A job that has not ended needs {model_id}.")
+        raise ProblemError(CONFLICT, f"A job that has not ended needs {model_id}.")

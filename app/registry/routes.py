@@ -13,20 +13,17 @@ from app.deps import ServicesDep, require_zip
 from app.download import DOWNLOAD_CONDITIONS, send_object, zip_responses
 from app.openapi import header, problems
 from app.problems import (
-    BAD_PACKAGE,
-    BODY_STALLED,
-    IN_USE,
+    CONFLICT,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
+    LIMIT_EXCEEDED,
     NOT_FOUND,
     RANGE_NOT_SATISFIABLE,
-    RATE_LIMIT_EXCEEDED,
-    SHIPPED_MODEL,
+    REQUEST_TIMEOUT,
     TOO_LARGE,
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
-    VERSION_TAKEN,
 )
 from app.registry import actions
 from app.registry.schemas import Comparison, Model, ModelList
@@ -75,12 +72,12 @@ def list_models(services: ServicesDep, caller: Reader) -> ModelList:
     response_model=Model,
     summary="Import a model",
     responses=problems(
-        BODY_STALLED,
-        VERSION_TAKEN,
+        REQUEST_TIMEOUT,
+        CONFLICT,
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
-        BAD_PACKAGE,
-        RATE_LIMIT_EXCEEDED,
+        INVALID_REQUEST,
+        LIMIT_EXCEEDED,
     )
     | {201: {"headers": {"Location": header("The model.")}}},
     openapi_extra={"requestBody": ZIP},
@@ -193,7 +190,7 @@ def choose_default_model(services: ServicesDep, caller: Writer, model: Reference
     "/{model}",
     status_code=204,
     summary="Delete a model",
-    responses=problems(NOT_FOUND, IN_USE, SHIPPED_MODEL, INVALID_REQUEST),
+    responses=problems(NOT_FOUND, CONFLICT, INVALID_REQUEST),
 )
 def delete_model(services: ServicesDep, caller: Writer, model: ModelId) -> None:
     """Remove a model that was imported or trained here. Its version is never used again."""

@@ -17,16 +17,15 @@ from app.jobs.tables import JobKind
 from app.openapi import Responses, header, problems
 from app.pages import FIRST_PAGE, ID, After, Limit, StatusFilter
 from app.problems import (
+    CONFLICT,
     EXPIRED,
-    IDEMPOTENCY_KEY_SPENT,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
+    LIMIT_EXCEEDED,
     MALFORMED_REQUEST,
     NOT_FOUND,
     NOT_READY,
-    RATE_LIMIT_EXCEEDED,
     TOO_LARGE,
-    TOO_MANY_STREAMS,
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -72,7 +71,7 @@ PNG: Responses = {
     }
 }
 ZIP: Responses = {200: {"content": {"application/zip": {}}, "description": "The event files"}}
-BODY = (MALFORMED_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, RATE_LIMIT_EXCEEDED)
+BODY = (MALFORMED_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, LIMIT_EXCEEDED)
 
 
 @router.post(
@@ -81,7 +80,7 @@ BODY = (MALFORMED_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, R
     response_model=TrainingRun,
     summary="Train a model",
     dependencies=[Depends(require_json)],
-    responses=problems(*BODY, IDEMPOTENCY_KEY_SPENT)
+    responses=problems(*BODY, CONFLICT)
     | {
         202: {
             "description": "Ordered",
@@ -159,7 +158,7 @@ async def _open_stream(
     "/{run_id}/events",
     summary="Follow a training run",
     response_class=EventSourceResponse,
-    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, TOO_MANY_STREAMS)
+    responses=problems(NOT_FOUND, EXPIRED, INVALID_REQUEST, UNAVAILABLE)
     | {
         200: {"description": "Events, until the run has ended"},
         204: {"description": "The run has ended, and Last-Event-ID names its last event"},

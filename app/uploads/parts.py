@@ -17,11 +17,11 @@ from app.access.idempotency import place_once
 from app.access.jobs import refuse_expired, terms_for
 from app.broker import send_hints
 from app.deps import Services
-from app.errors import ProblemError, invalid_field, not_found, not_ready
+from app.errors import FieldError, ProblemError, invalid_field, not_found, not_ready
 from app.jobs.tables import Job, JobKind
 from app.jobs.terms import Idempotency, new_id
 from app.jobs.uploads import create_upload, start_check
-from app.problems import PART_LENGTH, PARTS_MISSING
+from app.problems import INVALID_REQUEST, PARTS_MISSING
 from app.storage import LINK_SECONDS, StorageKeyError, job_prefix
 from app.uploads.pictures import zip_key
 from app.uploads.schemas import Part, PartLink, PartLinks, PartList, PartsOrder
@@ -226,7 +226,9 @@ async def _exactly(body: AsyncIterator[bytes], number: int, length: int) -> Asyn
     if came != length:
         more = "or more " if came > length else ""
         detail = f"Part {number} has {length} bytes; {came} {more}were sent."
-        raise ProblemError(PART_LENGTH, detail, expected=length)
+        raise ProblemError(
+            INVALID_REQUEST, detail, errors=[FieldError(detail=detail)], expected=length
+        )
 
 
 def _refuse_missing(awaited: Awaited, arrived: dict[int, int]) -> None:

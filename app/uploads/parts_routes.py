@@ -11,17 +11,16 @@ from app.access.limits import count_request
 from app.deps import ServicesDep, require_json
 from app.openapi import header, problems
 from app.problems import (
-    BODY_STALLED,
+    CONFLICT,
     EXPIRED,
-    IDEMPOTENCY_KEY_SPENT,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
+    LIMIT_EXCEEDED,
     MALFORMED_REQUEST,
     NOT_FOUND,
     NOT_READY,
-    PART_LENGTH,
     PARTS_MISSING,
-    RATE_LIMIT_EXCEEDED,
+    REQUEST_TIMEOUT,
     TOO_LARGE,
     UNAUTHENTICATED,
     UNAVAILABLE,
@@ -56,7 +55,7 @@ PART = {
     response_model=Upload,
     summary="Begin an upload by parts",
     dependencies=[Depends(require_json)],
-    responses=problems(*JSON, RATE_LIMIT_EXCEEDED, IDEMPOTENCY_KEY_SPENT)
+    responses=problems(*JSON, LIMIT_EXCEEDED, CONFLICT)
     | {
         201: {
             "description": "Begun: its parts are awaited",
@@ -128,7 +127,7 @@ def link_parts(
     "/uploads/{upload_id}/parts/{number}",
     status_code=204,
     summary="Send a part",
-    responses=problems(*HERE, BODY_STALLED, TOO_LARGE, INVALID_REQUEST, PART_LENGTH),
+    responses=problems(*HERE, REQUEST_TIMEOUT, TOO_LARGE, INVALID_REQUEST),
     openapi_extra={"requestBody": PART},
 )
 async def send_part(

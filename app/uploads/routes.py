@@ -14,14 +14,14 @@ from app.jobs.tables import JobKind
 from app.openapi import Responses, header, problems
 from app.pages import FIRST_PAGE, After, Limit, StatusFilter
 from app.problems import (
-    BODY_STALLED,
+    CONFLICT,
     EXPIRED,
-    IN_USE,
     INSUFFICIENT_SCOPE,
     INVALID_REQUEST,
+    LIMIT_EXCEEDED,
     NOT_FOUND,
     NOT_READY,
-    RATE_LIMIT_EXCEEDED,
+    REQUEST_TIMEOUT,
     TOO_LARGE,
     UNAUTHENTICATED,
     UNAVAILABLE,
@@ -61,7 +61,7 @@ ZIP = {
     response_model=Upload,
     summary="Upload maps or pairs",
     responses=problems(
-        BODY_STALLED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, RATE_LIMIT_EXCEEDED
+        REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, LIMIT_EXCEEDED
     )
     | {
         202: {
@@ -147,7 +147,7 @@ def get_upload_picture(
     "/{upload_id}",
     status_code=204,
     summary="Delete an upload",
-    responses=problems(NOT_FOUND, IN_USE, INVALID_REQUEST),
+    responses=problems(NOT_FOUND, CONFLICT, INVALID_REQUEST),
 )
 def delete_upload(services: ServicesDep, caller: Writer, upload_id: UploadId) -> None:
     """Remove the upload and its pictures or parts; a check that has not ended is given up.

@@ -4,9 +4,9 @@ from typing import Any
 
 from httpx2 import Response
 
-from app.problems import PROBLEM_TYPES
+from app.problems import CONFLICT, PROBLEM_TYPES, UNTYPED
 
-KNOWN = {kind.uri: kind for kind in PROBLEM_TYPES}
+KNOWN = {(kind.uri, kind.title): kind for kind in PROBLEM_TYPES + UNTYPED}
 
 
 def problem(response: Response, status: int) -> dict[str, Any]:
@@ -14,11 +14,17 @@ def problem(response: Response, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     document = response.json()
-    kind = KNOWN[document["type"]]
+    kind = KNOWN[document["type"], document["title"]]
     assert document["status"] == kind.status == status
-    assert document["title"] == kind.title
     assert "Traceback" not in response.text
     return document
+
+
+def conflict(response: Response, reason: str) -> None:
+    """The answer must be a conflict whose detail contains the reason."""
+    document = problem(response, 409)
+    assert document["type"] == CONFLICT.uri
+    assert reason in document["detail"]
 
 
 def pointers(response: Response) -> list[str]:

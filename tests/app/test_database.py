@@ -4,15 +4,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, text
 
-from app import schema
 from app.database import Base, Database, migrate
 from app.jobs.states import lock_job
-from app.jobs.tables import Job, Rate
+from app.jobs.tables import Job
 from app.settings import Settings
 from tests.app.conftest import Jobs
 
@@ -26,20 +24,6 @@ def test_migrating_again_keeps_what_is_there(db: Database, jobs: Jobs) -> None:
     job_id = jobs.order()
     db.migrate()
     assert jobs.row(job_id).id == job_id
-
-
-def test_an_archive_of_before_keeps_its_tag(db: Database, jobs: Jobs) -> None:
-    job_id = jobs.order(count=4, shard_pairs=4)
-    jobs.finish_all()
-    config = schema.config()
-    with db.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
-        (kept,) = connection.execute(text("SELECT archive_sha256 FROM jobs")).one()
-        command.upgrade(config, "head")
-    (volume,) = jobs.row(job_id).volumes or []
-    assert kept == volume["manifest_sha256"] == "a" * 64
-    assert (volume["number"], volume["pairs"], volume["bytes"]) == (1, 4, 1000)
 
 
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
@@ -108,17 +92,3 @@ def test_times_come_back_in_utc(db: Database, jobs: Jobs) -> None:
     back = jobs.row(job_id).expired_at
     assert back == tokyo
     assert back is not None and back.tzinfo is UTC
-
-
-def test_rates_of_before_are_those_of_png(db: Database, jobs: Jobs) -> None:
-    jobs.order()
-    jobs.finish_all()
-    config = schema.config()
-    with db.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0007")
-        command.upgrade(config, "head")
-    with db.read() as session:
-        (rate,) = session.scalars(select(Rate))
-    assert (rate.model, rate.resolution, rate.image_format) == ("eye@1.0.0", 64, "png")
-    assert rate.bytes_per_pair == 100

@@ -13,12 +13,12 @@ from app.jobs.leases import Claim, claim_next, complete, fail, renew
 from app.jobs.sweep import sweep
 from app.jobs.tables import Role
 from app.main import create_app
-from app.problems import EXPIRED, IN_USE, NOT_READY
+from app.problems import EXPIRED, NOT_READY
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
 from tests.app.making import SUMMARY, make, make_items
 from tests.app.packages import package_zip
-from tests.app.problems import problem
+from tests.app.problems import conflict, problem
 from tests.app.test_training_api import body as training_body
 from tests.app.test_training_api import send
 from tests.zips import maps, pack, pairs
@@ -303,7 +303,7 @@ def test_a_data_set_can_be_evaluated_and_is_kept(
     assert (request["model"], request["dataset"]) == ("nose@1.0.0", dataset)
     assert (request["resolution"], request["pairs"], request["only"]) == (64, 20, ALL)
     for used in (f"/datasets/{dataset}", f"/uploads/{upload}", f"/models/{model}"):
-        assert problem(api.delete(used), 409)["type"] == IN_USE.uri
+        conflict(api.delete(used), "has not ended")
     assert api.post(f"{home}/cancel").json()["status"] == "cancelled"
     assert api.delete(f"/models/{model}").status_code == 204
     home = order(api, upload, dataset=dataset)  # without its model nothing can be rendered

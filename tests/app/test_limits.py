@@ -11,7 +11,7 @@ from httpx2 import Response
 from app.deps import Services
 from app.jobs.leases import fail
 from app.main import create_app
-from app.problems import QUOTA_EXCEEDED, RATE_LIMIT_EXCEEDED
+from app.problems import LIMIT_EXCEEDED
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
 from tests.app.conftest import Jobs, SteppingClock
@@ -49,8 +49,8 @@ def order(api: TestClient, headers: Headers, count: int = 1, **parameters: Any) 
 def refusal(response: Response) -> tuple[str, int, int]:
     """The limit that a 429 names, its number, and after how many seconds to come again."""
     document = problem(response, 429)
-    kind = RATE_LIMIT_EXCEEDED if document["limit"] == "requests_per_minute" else QUOTA_EXCEEDED
-    assert document["type"] == kind.uri
+    assert document["type"] == LIMIT_EXCEEDED.uri
+    assert ("used" in document) == document["limit"].startswith("quota_")
     assert str(document["allowed"]) in document["detail"]
     return document["limit"], document["allowed"], int(response.headers["retry-after"])
 

@@ -14,14 +14,14 @@ from app.access.tables import Scope
 from app.clock import utc_now
 from app.deps import Services
 from app.main import create_app
-from app.problems import BAD_PACKAGE, IN_USE, SHIPPED_MODEL, VERSION_TAKEN
+from app.problems import INVALID_REQUEST
 from app.registry.stored import purge_models
 from app.registry.tables import StoredModel
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
 from tests.app.making import make_items
 from tests.app.packages import CARD, FILES, package_zip, whole_manifest, write_package
-from tests.app.problems import parameters, problem
+from tests.app.problems import conflict, parameters, problem
 from tests.zips import pack
 
 ZIP = {"Content-Type": "application/zip"}
@@ -153,10 +153,11 @@ def test_a_bad_package_is_refused_with_file_and_field(api: TestClient, services:
     document = problem(
         api.post("/models", content=package_zip(resolutions=[0]), headers=ZIP), status=422
     )
-    assert document["type"] == BAD_PACKAGE.uri
+    assert document["type"] == INVALID_REQUEST.uri
     assert (document["code"], document["file"]) == ("wrong_field", "package.json")
     assert document["field"] == "resolutions.0"
     assert document["detail"].startswith("package.json: resolutions.0: ")
+    assert document["errors"] == [{"detail": document["detail"]}]
     problem(api.post("/models", content=b"", headers=ZIP), 422)
     problem(api.post("/models", content=b"{}"), 415)
     assert (services.storage.list(), ids(api)) == ([], ["eye@1.0.0"])
@@ -167,8 +168,7 @@ def test_a_version_is_never_used_again(api: TestClient) -> None:
     assert send(api, version="1.1.0") == model
     another = package_zip(version="1.1.0", title="Another")
     for status in (204, 204):
-        document = problem(api.post("/models", content=another, headers=ZIP), 409)
-        assert document["type"] == VERSION_TAKEN.uri
+        conflict(api.post("/models", content=another, headers=ZIP), "eye@1.1.0")
         assert api.delete(model["links"]["self"]).status_code == status
     problem(api.post("/models", content=package_zip(version="1.1.0"), headers=ZIP), 409)
     problem(api.post("/models", content=package_zip(version="1.0.0"), headers=ZIP), 409)
@@ -187,7 +187,7 @@ def test_a_package_that_is_too_long_is_not_taken(settings: Settings, announced: 
 def test_a_model_in_use_is_kept_until_nothing_needs_it(api: TestClient, services: Services) -> None:
     home = send(api, version="1.1.0")["links"]["self"]
     order = api.post("/datasets", json={"count": 4, "model": "eye@1.1.0"}).json()["links"]["self"]
-    assert problem(api.delete(home), 409)["type"] == IN_USE.uri
+    conflict(api.delete(home), "has not ended")
     make_items(services)
     assert api.delete(home).status_code == 204
     problem(api.get(home), 404)
@@ -248,7 +248,7 @@ def test_what_was_shipped_before_can_still_be_ordered(settings: Settings) -> Non
 
 
 def test_what_cannot_be_deleted(api: TestClient) -> None:
-    assert problem(api.delete("/models/eye@1.0.0"), 409)["type"] == SHIPPED_MODEL.uri
+    conflict(api.delete("/models/eye@1.0.0"), "came with the service")
     assert parameters(api.delete("/models/eye")) == ["model"]
     problem(api.delete("/models/eye@9.9.9"), 404)
 

@@ -15,11 +15,11 @@ from app.jobs.leases import Claim, claim_next, complete, renew
 from app.jobs.sweep import sweep
 from app.jobs.tables import Role
 from app.main import create_app
-from app.problems import EXPIRED, IN_USE, INVALID_REQUEST, NOT_READY
+from app.problems import EXPIRED, INVALID_REQUEST, NOT_READY
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
 from tests.app.making import make_items, make_slice
-from tests.app.problems import parameters, problem
+from tests.app.problems import conflict, parameters, problem
 from tests.zips import maps, pack, pairs
 
 embedded = pytest.mark.parametrize("parts", ["embedded"], indirect=True)
@@ -282,7 +282,7 @@ def test_an_upload_that_a_run_learns_from_is_kept(
     api: TestClient, services: Services, upload: str
 ) -> None:
     home = order(api, upload)
-    assert problem(api.delete(f"/uploads/{upload}"), 409)["type"] == IN_USE.uri
+    conflict(api.delete(f"/uploads/{upload}"), "has not ended")
     assert api.get(f"/uploads/{upload}/pictures/0/image").status_code == 200
     api.post(f"{home}/cancel")
     assert api.delete(f"/uploads/{upload}").status_code == 204
