@@ -27,7 +27,7 @@ class DenoiserSettings:
     """Hyper-parameters of stage one."""
 
     learning_rate: float = Field(
-        default=2e-3, ge=1e-6, le=1e-1, description="of Adam; a cosine to a twentieth"
+        default=1e-2, ge=1e-6, le=1e-1, description="of Adam; a cosine to a twentieth"
     )
     batch: int = Field(default=24, ge=1, le=1024, description="maps a step")
     labelled_weight: int = Field(
