@@ -105,6 +105,11 @@ class PackageManifest(BaseModel):
     files: dict[str, PackagedFile]
 
     @property
+    def trainable_here(self) -> bool:
+        """Whether a training run of the service can start from it."""
+        return self.format == "fundusmith-model/1"
+
+    @property
     def default_resolution(self) -> int:
         """Of orders that name none, in pixels."""
         return min(self.resolutions)

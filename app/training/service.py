@@ -129,6 +129,12 @@ def _find_model(
         model = services.registry.find(session, caller, order.from_)
     except UnknownModelError as error:
         raise invalid_field("from", str(error)) from None
+    if not model.manifest.trainable_here:
+        raise invalid_field(
+            "from",
+            f"Training over the service cannot start from {model.id}, whose labels are its maps. Leave the "
+            "field out, or use the command python -m models.training.generators.",
+        )
     made = model.manifest.resolutions
     if order.stages == "photo" and order.resolution not in made:
         sizes = ", ".join(map(str, made))

@@ -19,6 +19,7 @@ from app.problems import EXPIRED, INVALID_REQUEST, NOT_READY
 from app.settings import Access, Settings
 from tests.app.callers import Headers, caller
 from tests.app.making import make_items, make_slice
+from tests.app.packages import write_package
 from tests.app.problems import conflict, parameters, problem
 from tests.zips import maps, pack, pairs
 
@@ -109,6 +110,7 @@ def test_an_order_is_answered_with_the_run(api: TestClient, upload: str) -> None
         ({"settings": {"vessel": {"refining": 1}}}, "/from", "Name a model whose vessel maps"),
         ({"from": "never"}, "/from", "There is no model 'never'"),
         ({"stages": "photo", "from": "eye"}, "/from", "have 64, 128 px, not 256"),
+        ({"from": "second"}, "/from", "cannot start from second@1.0.0, whose labels are its maps"),
         ({"settings": {"vessel": {"pace": 1}}}, "/settings/vessel/pace", "no such field"),
         ({"settings": {"vessel": {"batch": 2}}}, "/settings/vessel/batch", "equal to 4"),
         ({"settings": {"photo": {"width": 9}}}, "/settings/photo/width", "equal to 8"),
@@ -123,8 +125,14 @@ def test_an_order_is_answered_with_the_run(api: TestClient, upload: str) -> None
     ],
 )
 def test_what_is_wrong_with_an_order_is_named(
-    api: TestClient, upload: str, changes: dict[str, Any], pointer: str, words: str
+    api: TestClient,
+    settings: Settings,
+    upload: str,
+    changes: dict[str, Any],
+    pointer: str,
+    words: str,
 ) -> None:
+    write_package(settings.models_dir / "second", name="second", format="fundusmith-model/2")
     document = problem(api.post("/training-runs", json={**body(upload), **changes}), 422)
     assert document["type"] == INVALID_REQUEST.uri
     assert pointer in [error["pointer"].removeprefix("#") for error in document["errors"]]
