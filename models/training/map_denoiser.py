@@ -13,7 +13,7 @@ from torch import Tensor
 from models.data.augmentation import Geometry, random_similarity
 from models.data.photographs import DISC, VESSELS, PhotographSet
 from models.devices import Device
-from models.networks.map_denoiser import DenoiserConfig, MapDenoiser
+from models.networks.map_denoiser import OFFSET, SCALE, DenoiserConfig, MapDenoiser
 from models.training.budget import Budget
 from models.training.trainer import Trainer, ema_of, update_ema
 from models.training.translator import map_colours
@@ -91,14 +91,14 @@ class DenoiserTrainer(Trainer):
         return len(clean), {"vessels": float(loss[0].detach()), "disc": float(loss[1].detach())}
 
     def _real(self, count: int) -> tuple[Tensor, Tensor]:
-        """Maps within [-1, 1] and their fields of view."""
+        """Maps, less OFFSET and times SCALE, and their fields of view."""
         places = torch.multinomial(self.sampling_weight, count, True, generator=self.random)
         stack = self.maps[places].to(self.device.name).float() / 255
         matrices = random_similarity(count, ANATOMICAL, self.random, mirror=False)
         grid = F.affine_grid(matrices.to(stack), list(stack.shape), align_corners=False)
         stack = F.avg_pool2d(F.grid_sample(stack, grid, align_corners=False), 2)
         fields = (stack[:, -1:] > 0.5).float()
-        return (2 * stack[:, :-1] - 1) * fields - (1 - fields), fields
+        return (stack[:, :-1] * fields - OFFSET) * SCALE, fields
 
     def draw(self, fields: Tensor, generator: torch.Generator) -> Tensor:
         """Maps of fields of view [B, 1, S, S], [B, 2, S, S] in [0, 1]."""

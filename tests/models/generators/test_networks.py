@@ -11,7 +11,7 @@ from models.networks.discriminators import (
     class_loss,
 )
 from models.networks.efficientnet import LITE0, LITE2, load_efficientnet
-from models.networks.map_denoiser import DenoiserConfig, MapDenoiser
+from models.networks.map_denoiser import OFFSET, SCALE, DenoiserConfig, MapDenoiser
 from models.networks.segmenter import Segmenter, standardise
 from models.networks.upsamplers import MapUpsampler, UpsamplerConfig
 from models.styles import StyleDensity
@@ -82,11 +82,11 @@ class Perfect(MapDenoiser):
 
 
 def test_denoising_ends_at_the_clean_map():
-    clean = torch.where(torch.rand(2, 2, 8, 8) < 0.3, 1.0, -1.0)
+    maps = (torch.rand(2, 2, 8, 8) < 0.3).float()
     fields = torch.ones(2, 1, 8, 8)
     fields[..., :2, :] = 0
-    drawn = Perfect(clean).draw(torch.randn(2, 2, 8, 8), fields)
-    assert torch.allclose(drawn, (clean + 1) / 2 * fields, atol=1e-4)
+    drawn = Perfect((maps - OFFSET) * SCALE).draw(torch.randn(2, 2, 8, 8), fields)
+    assert torch.allclose(drawn, maps * fields, atol=1e-4)
 
 
 def test_an_untaught_doubling_leaves_a_map_as_it_is():
