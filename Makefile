@@ -8,7 +8,7 @@ RUN ?= runs/chase-256
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test browser screenshots bench estimates load scale lint train evaluate openapi reference images clean
+.PHONY: help run demo test browser screenshots bench estimates load scale lint train generators evaluate openapi reference images clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ lint: $(READY) ## style, types and the import contract
 
 train: $(READY) ## train both stages on PAIRS into RUN; ARGS="--minutes 60 ..."
 	$(BIN)/python -m models.training --pairs $(PAIRS) --run $(RUN) $(ARGS)
+
+generators: $(READY) ## train generators on labelled and unlabelled photographs into RUN; ARGS="--pairs ..."
+	$(BIN)/python -m models.training.generators --run $(RUN) $(ARGS)
 
 evaluate: $(READY) ## a model against real PAIRS: useful, real, private? ARGS="--package ... --run ..."
 	$(BIN)/python -m models.evaluation --pairs $(PAIRS) $(ARGS)
