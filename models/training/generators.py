@@ -156,7 +156,7 @@ class Pipeline:
     def translator(self) -> TranslatorTrainer:
         """Learns from all photographs."""
         return TranslatorTrainer(
-            self.complete(),
+            self.complete(self.options.size),
             self.trained_teacher(),
             TranslatorConfig(),
             TranslatorSettings(),
@@ -166,23 +166,24 @@ class Pipeline:
     def vessel(self) -> DenoiserTrainer:
         """Learns from the maps of all photographs."""
         config = DenoiserConfig(size=self.options.size // 4)
-        data = self.complete().at_size(2 * config.size)
+        data = self.complete(2 * config.size)
         return DenoiserTrainer(data, config, DenoiserSettings(), *self._common())
 
     def doublings(self) -> list[MapUpsamplerTrainer]:
         """Learn from the maps of all photographs, at half and at full size."""
         config = UpsamplerConfig(maps=2, style=4)
-        complete = self.complete()
         return [
             MapUpsamplerTrainer(
-                complete.at_size(size), config, MapUpsamplerSettings(), *self._common()
+                self.complete(size), config, MapUpsamplerSettings(), *self._common()
             )
             for size in (self.options.size // 2, self.options.size)
         ]
 
     def lesions(self) -> LesionTrainer:
         """Learns from the maps of photographs that show lesions."""
-        return LesionTrainer(self.complete(), LesionConfig(), LesionSettings(), *self._common())
+        return LesionTrainer(
+            self.complete(self.options.size), LesionConfig(), LesionSettings(), *self._common()
+        )
 
     def photographs(self) -> PhotographSet:
         """All photographs, at the teacher's size."""
@@ -203,8 +204,8 @@ class Pipeline:
         assert found is not None
         return found
 
-    def complete(self) -> PhotographSet:
-        """Photographs with complete maps, at the generators' size.
+    def complete(self, size: int) -> PhotographSet:
+        """Photographs with complete maps.
 
         Raises:
             ValueError: if they have not been traced yet.
@@ -212,7 +213,7 @@ class Pipeline:
         path = self.folder / "traced.safetensors"
         if not path.exists():
             raise ValueError("stage trace: has not been done yet, begin with --stage trace")
-        return load_set(path).at_size(self.options.size)
+        return load_set(path).at_size(size)
 
     def trained_teacher(self) -> Segmenter:
         """The averaged teacher of this run.
@@ -275,7 +276,7 @@ class Pipeline:
             upsamplers,
             translator,
             lesions,
-            self.complete(),
+            self.complete(self.options.size),
             about,
             name,
             options.version,
