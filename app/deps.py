@@ -45,7 +45,7 @@ def open_services(settings: Settings) -> Services:
         db=db,
         storage=storage,
         registry=Registry(settings.models_dir, settings.default_model),
-        streams=EventStreams(settings.max_event_streams),
+        streams=EventStreams(),
         readiness=Readiness(settings, db, storage),
         backlog=Backlog(db),
     )

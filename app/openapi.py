@@ -76,7 +76,6 @@ def _build(app: FastAPI, settings: Settings) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template=template)
     schemas |= problem.pop("$defs") | {"Problem": problem}
     schemas["DatasetOrder"]["properties"]["count"]["maximum"] = settings.max_count
-    schemas["PartsOrder"]["properties"]["bytes"]["maximum"] = settings.max_parts_bytes
     answer = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path in document["paths"].values():
         for operation in path.values():

@@ -19,9 +19,6 @@ SOURCE_TREE = Path(__file__).resolve().parent.parent
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 LONGEST_SOCKET_PATH = 99
 
-# Bytes of 10,000 parts, as many as S3 joins, of the largest size that uploads are cut into.
-LARGEST_PARTS = 10_000 * (64 << 20)
-
 
 class Access(StrEnum):
     """Who may call the service."""
@@ -127,26 +124,6 @@ class Settings(BaseSettings):
         description="How long a data set is kept after its job has ended; without it for ever.",
     )
     max_count: int = Field(default=1_000_000, ge=1, description="Pairs that one order may ask for.")
-    max_upload_bytes: int = Field(
-        default=2 << 30, ge=1, description="Length of a zip that is uploaded as one body."
-    )
-    max_parts_bytes: int = Field(
-        default=16 << 30,
-        ge=1,
-        le=LARGEST_PARTS,
-        description="Length of a zip that is uploaded by parts.",
-    )
-    upload_hours: float = Field(
-        default=24,
-        gt=0,
-        description="How long an upload may take until all its bytes have come; then it expires.",
-    )
-    max_package_bytes: int = Field(
-        default=1 << 30, ge=1, description="Length of the zip of a model that is imported."
-    )
-    max_event_streams: int = Field(
-        default=100, ge=0, description="Event streams that may be open at a time."
-    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="Signs webhooks: whsec_ and 24 to 64 random bytes in base64. Without it there are "

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from app.errors import ProblemError
 from app.problems import UNAVAILABLE
 
+MOST_STREAMS = 100  # of one process
 SHORTEST_PAUSE = 0.5  # seconds: at most two events a second for each stream
 MOST_LOOKS = 40  # a second, of all streams of a process together
 
@@ -13,8 +14,7 @@ MOST_LOOKS = 40  # a second, of all streams of a process together
 class EventStreams:
     """Counts the open streams of one process. Only its event loop's thread may use it."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._open = 0
 
     @contextmanager
@@ -24,10 +24,10 @@ class EventStreams:
         Raises:
             ProblemError: as many are open as may be.
         """
-        if self._open >= self._most:
+        if self._open >= MOST_STREAMS:
             raise ProblemError(
                 UNAVAILABLE,
-                f"{self._most} event streams are open.",
+                f"{MOST_STREAMS} event streams are open.",
                 headers={"Retry-After": "10"},
             )
         self._open += 1

@@ -16,6 +16,7 @@ from app.clock import utc_now
 from app.database import Database, open_database
 from app.jobs.sweep import SweepReport, sweep
 from app.jobs.tables import Role
+from app.jobs.uploads import UPLOAD_HOURS
 from app.observability.health import serve_health
 from app.observability.logs import set_up_logging
 from app.observability.pulse import Pulse
@@ -23,7 +24,7 @@ from app.registry.stored import purge_models
 from app.settings import Settings, get_settings
 from app.storage import Storage, open_storage
 
-UNFINISHED = timedelta(days=1)  # a write that began so long ago has been abandoned
+UNFINISHED = timedelta(hours=UPLOAD_HOURS)  # a write that began so long ago has been abandoned
 CLEANING = timedelta(hours=1)  # from one look for them to the next
 
 SWEEPS = Counter("fundusmith_sweeps", "Sweeps, by outcome: done or failed.", ["outcome"])
@@ -66,7 +67,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Sweeps until ``stop`` is set, through any outage; each outage is logged once."""
     db, storage = open_database(settings), open_storage(settings)
     outage = ""
-    abandoned = max(UNFINISHED, timedelta(hours=settings.upload_hours))
     next_cleaning = utc_now()
     LAST_SWEEP.set_to_current_time()  # what follows it is late, not what went before
     while not stop.wait(settings.sweep_seconds):
@@ -76,7 +76,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
                 sweep_once(settings, db, storage)
             if utc_now() >= next_cleaning:
                 next_cleaning = utc_now() + CLEANING
-                if count := storage.discard_unfinished(utc_now() - abandoned):
+                if count := storage.discard_unfinished(utc_now() - UNFINISHED):
                     logger.info("removed what was left of %d writes", count)
         except Exception as error:
             SWEEPS.labels("failed").inc()

@@ -15,6 +15,8 @@ from app.jobs.states import lock_job
 from app.jobs.tables import Item, ItemKind, ItemState, Job, JobKind
 from app.jobs.terms import Terms, new_job
 
+UPLOAD_HOURS = 24  # until all bytes of an upload must have come
+
 
 def create_upload(
     db: Database,

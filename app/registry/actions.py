@@ -19,6 +19,8 @@ from app.registry.tables import DefaultModel
 from app.registry.views import compare, find_default, show
 from app.streamed_body import stream_body
 
+LARGEST_PACKAGE = 1 << 30  # bytes of a zip that is imported
+
 
 def list_models(services: Services, caller: Caller) -> ModelList:
     """Every model that the caller may see."""
@@ -88,7 +90,7 @@ async def take_package(
         ProblemError: the body is too long, or does not go on, or is not a package to be used.
         starlette.requests.ClientDisconnect: it broke off.
     """
-    async for piece in stream_body(request, services.settings.max_package_bytes):
+    async for piece in stream_body(request, LARGEST_PACKAGE):
         await run_in_threadpool(file.write, piece)
     return await run_in_threadpool(_add, services, caller, file)
 

@@ -20,7 +20,7 @@ from app.deps import Services
 from app.errors import FieldError, ProblemError, invalid_field, not_found, not_ready
 from app.jobs.tables import Job, JobKind
 from app.jobs.terms import Idempotency, new_id
-from app.jobs.uploads import create_upload, start_check
+from app.jobs.uploads import UPLOAD_HOURS, create_upload, start_check
 from app.problems import INVALID_REQUEST, PARTS_MISSING
 from app.storage import LINK_SECONDS, StorageKeyError, job_prefix
 from app.uploads.pictures import zip_key
@@ -68,11 +68,8 @@ def begin_upload(
     upload's id instead.
 
     Raises:
-        ProblemError: the zip is too long, or the key was used for something else.
+        ProblemError: the key was used for something else.
     """
-    most = services.settings.max_parts_bytes
-    if order.bytes > most:
-        raise invalid_field("bytes", f"Input should be less than or equal to {most}")
     return place_once(services, caller, order, key, partial(_begin, services, caller, order))
 
 
@@ -88,7 +85,7 @@ def _begin(
             upload_id,
             request=order.model_dump(exclude_none=True),
             parts={"size": size, "count": -(-order.bytes // size), "upload": upload},
-            hours=services.settings.upload_hours,
+            hours=UPLOAD_HOURS,
             **terms_for(services, caller, idempotency),
         )
     except IntegrityError:

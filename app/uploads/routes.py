@@ -34,6 +34,7 @@ from app.uploads.pictures import Which
 from app.uploads.schemas import Contents, Upload, UploadList
 from app.uploads.views import summary
 
+MOST_BYTES_AT_ONCE = 2 << 30  # of a zip that is sent as one body
 FOR_EVER = "private, max-age=31536000, immutable"
 
 router = APIRouter(
@@ -90,7 +91,7 @@ async def create_upload(
     """
     require_zip(request)
     await run_in_threadpool(count_request, services, caller)
-    body = stream_body(request, services.settings.max_upload_bytes)
+    body = stream_body(request, MOST_BYTES_AT_ONCE)
     length = announced_length(request)
     try:
         upload_id = await service.take_upload(services, caller, kind, length, body)

@@ -56,6 +56,9 @@ class Report(BaseModel):
     ignored: list[IgnoredFile]
 
 
+MOST_BYTES = 16 << 30  # of a zip that is sent by parts
+
+
 class PartsOrder(BaseModel):
     """A zip that is to be sent by parts."""
 
@@ -68,7 +71,7 @@ class PartsOrder(BaseModel):
     kind: Contents = Field(
         description="Bare label maps, to be rendered; or photographs with their label maps."
     )
-    bytes: Positive = Field(description="Length of the zip.")
+    bytes: Positive = Field(le=MOST_BYTES, description="Length of the zip.")
     sha256: str | None = Field(
         default=None,
         pattern="^[0-9a-f]{64}$",

@@ -15,7 +15,7 @@ from app.errors import invalid_field, not_found, not_ready
 from app.jobs.states import find_job as lock_if_there
 from app.jobs.tables import Job, JobKind, JobStatus
 from app.jobs.terms import new_id
-from app.jobs.uploads import create_upload, forget_upload, start_check
+from app.jobs.uploads import UPLOAD_HOURS, create_upload, forget_upload, start_check
 from app.storage import StorageKeyError, job_prefix
 from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
 from app.uploads.schemas import Contents, Report
@@ -43,7 +43,7 @@ async def take_upload(
         services.db,
         upload_id,
         request={"kind": contents, "bytes": announced},
-        hours=services.settings.upload_hours,
+        hours=UPLOAD_HOURS,
         **terms_for(services, caller),
     )
     try:

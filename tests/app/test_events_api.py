@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
+from app import streams
 from app.clock import utc_now
 from app.deps import Services
 from app.jobs.leases import claim_next, complete, renew
@@ -30,9 +31,9 @@ MANY = 60  # more than there are threads for requests, or connections to the dat
 
 
 @pytest.fixture
-def app(settings: Settings) -> FastAPI:
-    changes = {"retention_hours": 24, "max_event_streams": MANY}
-    return create_app(settings.model_copy(update=changes))
+def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(streams, "MOST_STREAMS", MANY)
+    return create_app(settings.model_copy(update={"retention_hours": 24}))
 
 
 @pytest.fixture

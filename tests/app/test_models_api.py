@@ -15,6 +15,7 @@ from app.clock import utc_now
 from app.deps import Services
 from app.main import create_app
 from app.problems import INVALID_REQUEST
+from app.registry import actions
 from app.registry.stored import purge_models
 from app.registry.tables import StoredModel
 from app.settings import Access, Settings
@@ -175,9 +176,11 @@ def test_a_version_is_never_used_again(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_package_that_is_too_long_is_not_taken(settings: Settings, announced: bool) -> None:
-    small = settings.model_copy(update={"max_package_bytes": 100_000})
-    with TestClient(create_app(small), raise_server_exceptions=False) as api:
+def test_a_package_that_is_too_long_is_not_taken(
+    settings: Settings, announced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "LARGEST_PACKAGE", 100_000)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
         data = bytes(100_001)
         body = data if announced else iter([data[:1000], data[1000:]])
         assert "100000" in problem(api.post("/models", content=body, headers=ZIP), 413)["detail"]

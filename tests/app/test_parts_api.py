@@ -18,9 +18,11 @@ from app.jobs.sweep import sweep
 from app.jobs.tables import Job
 from app.main import create_app
 from app.problems import EXPIRED, PARTS_MISSING
-from app.settings import LARGEST_PARTS, SOURCE_TREE, Access, Settings
-from app.uploads.parts import part_size
+from app.settings import SOURCE_TREE, Access, Settings
+from app.storage import MOST_PARTS
+from app.uploads.parts import LARGEST_PART, part_size
 from app.uploads.pictures import zip_key
+from app.uploads.schemas import MOST_BYTES
 from tests.app.callers import caller
 from tests.app.making import make_items
 from tests.app.problems import parameters, pointers, problem
@@ -154,8 +156,7 @@ def test_an_upload_in_time_is_not_given_up(api: TestClient, services: Services) 
 
 
 def test_what_does_not_fit_is_not_taken(api: TestClient, services: Services) -> None:
-    most = services.settings.max_parts_bytes
-    order = {"kind": "maps", "bytes": most + 1}
+    order = {"kind": "maps", "bytes": MOST_BYTES + 1}
     assert pointers(api.post("/multipart-uploads", json=order)) == ["#/bytes"]
     assert pointers(api.post("/multipart-uploads", json={"kind": "cats"})) == ["#/kind", "#/bytes"]
     assert (rows(services), leftovers(services)) == (0, [])
@@ -253,4 +254,6 @@ def test_the_page_may_send_parts_where_they_go(api: TestClient, settings: Settin
 
 def test_every_zip_has_parts_that_s3_joins() -> None:
     assert [part_size(n) for n in (1, 8000 << 20, (8000 << 20) + 1)] == [PART, PART, 2 * PART]
-    assert LARGEST_PARTS / part_size(LARGEST_PARTS) == 10_000
+    most = MOST_PARTS * LARGEST_PART
+    assert most >= MOST_BYTES
+    assert most / part_size(most) == MOST_PARTS

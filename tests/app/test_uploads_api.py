@@ -23,6 +23,7 @@ from app.jobs.sweep import sweep
 from app.jobs.tables import Item, Job
 from app.main import create_app
 from app.settings import Access, Settings
+from app.uploads import routes
 from tests.app.callers import Headers, caller
 from tests.app.making import make_items
 from tests.app.problems import parameters, problem
@@ -203,9 +204,11 @@ def test_what_is_no_zip_is_not_taken(api: TestClient, services: Services) -> Non
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_zip_that_is_too_long_is_not_taken(settings: Settings, announced: bool) -> None:
-    small = settings.model_copy(update={"max_upload_bytes": 3 << 20})
-    with TestClient(create_app(small), raise_server_exceptions=False) as api:
+def test_a_zip_that_is_too_long_is_not_taken(
+    settings: Settings, announced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "MOST_BYTES_AT_ONCE", 3 << 20)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
         services: Services = api.app.state.services  # type: ignore[attr-defined]
         data = bytes((3 << 20) + 1)
         body = data if announced else iter([data[: 2 << 20], data[2 << 20 :]])
