@@ -25,7 +25,7 @@ MASK_CHANNELS: dict[MaskName, set[str]] = {
 }
 
 
-class DataSet(BaseModel):
+class TrainingSource(BaseModel):
     """Photographs that a model was trained on."""
 
     name: Line
@@ -34,10 +34,10 @@ class DataSet(BaseModel):
     url: Url | None = None
 
 
-class TrainingData(DataSet):
+class TrainingData(TrainingSource):
     """All that a model was trained on, in one line, and data set by data set where it lists them."""
 
-    data_sets: list[DataSet] = Field(
+    data_sets: list[TrainingSource] = Field(
         default=[],
         description="Each that a network of the model learned from; empty if not listed.",
     )

@@ -159,7 +159,7 @@ def test_a_resolution_alone_finds_a_model_that_makes_it(api: TestClient) -> None
     assert model(resolution=32) == ("a@1.0.0", 32)
     response = api.post("/datasets", json={"count": 1, "resolution": 512, "model": "eye"})
     assert pointers(response) == ["#/resolution"]
-    assert response.json()["detail"] == "The model eye@1.0.0 makes: 64, 128."
+    assert response.json()["detail"].endswith("The model eye@1.0.0 makes: 64, 128.")
 
 
 def test_costs_and_limits_are_those_of_the_resolution(api: TestClient) -> None:
