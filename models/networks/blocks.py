@@ -67,28 +67,6 @@ def scale_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return changed
 
 
-class _PixelNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        scale = ((x * x).mean(1, keepdim=True) + 1e-8).rsqrt()
-        normed = x * scale
-        ctx.save_for_backward(normed, scale)
-        return normed
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (gradient,) = gradients
-        normed, scale = ctx.saved_tensors
-        along = (gradient * normed).mean(1, keepdim=True)
-        return torch.addcmul(gradient, normed, along, value=-1) * scale
-
-
-def pixel_norm(x: Tensor) -> Tensor:
-    """Scale the feature vector at each position to unit mean square (over dimension 1)."""
-    normed: Tensor = _PixelNorm.apply(x)
-    return normed
-
-
 def fold_batch_norm(network: nn.Module) -> None:
     """Put each batch norm of a frozen network's sequences into the convolution before it."""
     for part in network.modules():

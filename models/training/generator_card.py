@@ -36,8 +36,8 @@ def write_generator_card(path: Path, facts: Mapping[str, Any], sampling: Generat
         f"""# {facts["name"]} {facts["version"]}
 
 {facts["title"]}. A diffusion model (arXiv 2006.11239) draws a coarse map: vessels and
-optic disc. Adversarial networks double its size. A translator of the pix2pixHD family (arXiv 1711.11585) renders the
-photograph of exactly that map. The two stages are those of Andreini et al., arXiv 1907.12296.
+optic disc. Adversarial networks double its size. A translator of the pix2pixHD family (arXiv 1711.11585) renders
+the photograph of exactly that map. The two stages are those of Andreini et al., arXiv 1907.12296.
 
 The label is the map: the file in the zip is the thresholded map that conditioned the photograph. No label is read
 back from a photograph. {lesions}
