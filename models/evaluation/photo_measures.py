@@ -23,7 +23,8 @@ def photo_measures(photo: NDArray[np.uint8], label: Label, field: Label) -> dict
     deviation within the photograph. saturation: mean of (largest - least channel) / largest.
     local_contrast: mean deviation of green within a window of 3 % of the side. sharpness: mean step
     of green between pixels next to each other. spectrum_slope: how the power of green falls with
-    frequency, both as logarithms; the lower, the smoother. vessel_contrast and shifted_contrast: grey
+    frequency, both as logarithms; the lower, the smoother. fine_detail: deviation in grey levels of what
+    green has above a quarter of a cycle a pixel. vessel_contrast and shifted_contrast: grey
     levels by which the vessels of the label are darker than their rim, and the same for the label
     moved aside.
     """
@@ -45,6 +46,7 @@ def photo_measures(photo: NDArray[np.uint8], label: Label, field: Label) -> dict
         "local_contrast": float(np.sqrt(np.maximum(variance[inner], 0)).mean()),
         "sharpness": float(steps[inner].mean()),
         "spectrum_slope": spectrum_slope(green, field),
+        "fine_detail": fine_detail(green, field),
         "vessel_contrast": vessel_contrast(photo, label, field),
         "shifted_contrast": shifted_contrast(photo, label, field),
     }
@@ -52,17 +54,39 @@ def photo_measures(photo: NDArray[np.uint8], label: Label, field: Label) -> dict
 
 def spectrum_slope(grey: NDArray[np.float64], field: Label) -> float:
     """Slope of log power over log frequency of a plane [H, H], its field of view faded out to the rim."""
-    side = len(grey)
-    ys, xs = np.nonzero(field)
-    radius = np.sqrt(field.sum() / np.pi)
-    y, x = np.ogrid[:side, :side]
-    away = np.hypot(y - ys.mean(), x - xs.mean()) / radius
-    fade = np.where(away < 1, np.cos(np.minimum(away, 1) * np.pi / 2) ** 2, 0) * field
-    flat = (grey - grey[field].mean()) * fade
-    power = np.abs(np.fft.fft2(flat)) ** 2
-    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :]) * 2
+    power, frequency = _spectrum(grey, _fade(field))
     bins = np.geomspace(*BAND, 13)
     place = np.digitize(frequency, bins)
     means = np.array([power[place == i].mean() for i in range(1, len(bins)) if (place == i).any()])
     middles = [frequency[place == i].mean() for i in range(1, len(bins)) if (place == i).any()]
     return float(np.polyfit(np.log(middles), np.log(means + 1e-6), 1)[0])
+
+
+def fine_detail(grey: NDArray[np.float64], field: Label) -> float:
+    """Deviation of what a plane [H, H] has above a quarter of a cycle a pixel, in its field of view."""
+    fade = _fade(field)
+    power, frequency = _spectrum(grey, fade)
+    # Parseval: the transform's power over the number of pixels is the sum of squares.
+    energy = power[frequency > 0.5].sum() / grey.size
+    return float(np.sqrt(energy / np.square(fade).sum()))
+
+
+def _fade(field: Label) -> NDArray[np.float64]:
+    """1 in the middle of a field of view [H, H], falling to 0 at its rim."""
+    side = len(field)
+    ys, xs = np.nonzero(field)
+    radius = np.sqrt(field.sum() / np.pi)
+    y, x = np.ogrid[:side, :side]
+    away = np.hypot(y - ys.mean(), x - xs.mean()) / radius
+    return np.where(away < 1, np.cos(np.minimum(away, 1) * np.pi / 2) ** 2, 0) * field
+
+
+def _spectrum(
+    grey: NDArray[np.float64], fade: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Power of a plane [H, H] times ``fade``, and frequencies as fractions of the highest along an axis."""
+    side = len(grey)
+    flat = (grey - grey[fade > 0].mean()) * fade
+    power = np.abs(np.fft.fft2(flat)) ** 2
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :]) * 2
+    return power, frequency

@@ -12,6 +12,7 @@ MAPS = {
     "end_points": ("End points", "Where centre lines end. Gaps in a vessel make two more."),
     "small_loops": ("Small loops", "Regions that vessels enclose. Many: vessels close into nets."),
     "tortuosity": ("Tortuosity", "Length of a vessel over the straight way. 1 is straight."),
+    "thin": ("Thin vessels", "Fraction of centre lines where a vessel is at most a pixel wide."),
     "fractal_dimension": ("Fractal dimension", "How a tree fills the plane, by counting boxes."),
 }
 
@@ -26,6 +27,7 @@ PHOTOGRAPHS = {
     "saturation": ("Saturation", "How far colours are from grey, 0 to 1."),
     "local_contrast": ("Local contrast", "Deviation of green within a window of 3 % of the side."),
     "sharpness": ("Sharpness", "Mean step of green from one pixel to the next."),
+    "fine_detail": ("Fine detail", "Deviation above a quarter of a cycle a pixel, grey levels."),
     "spectrum_slope": ("Spectrum slope", "How detail fades towards the finest. Lower is smoother."),
     "vessel_contrast": (
         "Contrast on the label",

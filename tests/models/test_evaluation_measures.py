@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from models.evaluation import features, measures
 from models.evaluation.kid import kid_of_halves, kid_of_subsets
 from models.evaluation.measures import kid_values, measure
 from models.evaluation.neighbours import map_views
 from models.evaluation.pair_arrays import EvaluationData
-from models.evaluation.photo_measures import photo_measures
+from models.evaluation.photo_measures import fine_detail, photo_measures
 from models.evaluation.private import nearness
 from models.evaluation.settings import EvaluationSettings
 from models.evaluation.spread import comparison
@@ -120,6 +121,8 @@ def test_trees_of_known_shape():
     assert bent["tortuosity"] == pytest.approx(np.pi / 2, rel=0.05)
     ring = drawn(lambda pen: pen.ellipse((60, 60, 68, 68), outline=255, width=2))
     assert (forked["small_loops"], bent["small_loops"], ring["small_loops"]) == (0, 0, 1)
+    line = drawn(lambda pen: pen.line((20, 64, 108, 64), fill=255, width=1))
+    assert (line["thin"], forked["thin"]) == (1, 0)
     filled = drawn(lambda pen: pen.rectangle((0, 0, SIDE, SIDE), fill=255))
     assert filled["fractal_dimension"] == pytest.approx(2, abs=0.01)
     assert set(drawn(lambda pen: None).values()) == {0.0}  # an empty map
@@ -133,3 +136,10 @@ def test_a_label_is_moved_off_its_vessels_at_every_size(side):
     found = photo_measures(photo, label, np.ones_like(label))
     assert found["vessel_contrast"] == 60
     assert found["shifted_contrast"] <= 0
+
+
+def test_fine_detail_is_what_smoothing_takes():
+    field = np.ones((SIDE, SIDE), bool)
+    noise = np.random.default_rng(0).normal(100, 8, (SIDE, SIDE))
+    smooth = ndimage.uniform_filter(noise, 5)
+    assert 4 < fine_detail(noise, field) < 8 > 10 * fine_detail(smooth, field)
