@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
@@ -25,7 +25,7 @@ from models.data.photographs import CHANNELS
 from models.networks.lesion_generator import LesionConfig, LesionGenerator
 from models.networks.map_denoiser import DenoiserConfig, MapDenoiser
 from models.networks.translator import Translator, TranslatorConfig
-from models.networks.upsamplers import MapUpsampler, UpsamplerConfig
+from models.networks.upsamplers import Enhancer, MapUpsampler, UpsamplerConfig
 from models.package import (
     MANIFEST,
     NAME,
@@ -60,14 +60,14 @@ class Camera:
 class GeneratorSampling:
     """How pairs are drawn from the networks.
 
-    batch_size: the fixed batch the networks run at. threshold: fraction of a pixel from which a drawn map
-    counts as vessel. radius: of the field of view, as a fraction of the side. eye: the one that stage one
-    draws, before some are mirrored. lesion_frequency: how often an eye has lesions where an order says
-    "mixed"; None where the model draws none.
+    batch_size: the fixed batch the networks run at. thresholds: by resolution, the fraction of a pixel from
+    which a drawn map counts as vessel. radius: of the field of view, as a fraction of the side. eye: the one
+    that stage one draws, before some are mirrored. lesion_frequency: how often an eye has lesions where an
+    order says "mixed"; None where the model draws none.
     """
 
     batch_size: int = Field(ge=1, le=1024)
-    threshold: float = Field(gt=0, lt=1)
+    thresholds: dict[int, Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
     radius: float = Field(gt=0, le=0.5)
     cameras: tuple[Camera, ...] = Field(min_length=1)
     eye: Literal["left", "right"] = "left"
@@ -84,16 +84,14 @@ class GeneratorPackage:
         self.manifest, self.digest = manifest, digest
         self.name, self.version = manifest["name"], manifest["version"]
         self.denoiser_config = DenoiserConfig(**networks["vessel"]["config"])
-        self.upsampler_configs = {
-            size: UpsamplerConfig(**networks[f"vessel_{size}"]["config"])
-            for size in map_sizes(self.denoiser_config, networks)
-        }
+        self.resolutions = tuple(manifest["resolutions"])
+        self.resolution = min(self.resolutions)
+        self.upsampler_configs = _configs(networks, "vessel")
+        self.enhancer_configs = _configs(networks, "translator")
         self.translator_config = TranslatorConfig(**networks["translator"]["config"])
         lesions = networks.get("lesions")
         self.lesion_config = LesionConfig(**lesions["config"]) if lesions else None
         self.sampling = TypeAdapter(GeneratorSampling).validate_python(manifest["sampling"])
-        self.resolutions: tuple[int, ...] = (max(self.upsampler_configs),)
-        self.resolution = min(self.resolutions)
         self.channels = CHANNELS if lesions else CHANNELS[:2]
         self._tensors = tensors
 
@@ -130,6 +128,13 @@ class GeneratorPackage:
     def translator(self) -> Translator:
         """A new stage-two network with the package's weights."""
         return self._filled(Translator(self.translator_config), "translator")
+
+    def enhancers(self) -> dict[int, Enhancer]:
+        """New networks that double photographs, by the side in pixels that each doubles to, in order."""
+        return {
+            size: self._filled(Enhancer(config), f"translator_{size}")
+            for size, config in self.enhancer_configs.items()
+        }
 
     def style_densities(self) -> list[StyleDensity]:
         """Of each camera, in their order."""
@@ -189,16 +194,13 @@ def load_generator_package(folder: Path) -> GeneratorPackage:
         raise PackageError(f"{manifest_path}: {place}: {fault['msg']}") from error
     except TypeError as error:
         raise PackageError(f"{manifest_path}: {error}") from error
-    if manifest.get("resolutions") != list(package.resolutions):
-        raise PackageError(
-            f'{manifest_path}: field "resolutions" must be {list(package.resolutions)}, the networks\' own'
-        )
+    _check_sizes(manifest_path, package)
     if (package.lesion_config is None) != (package.sampling.lesion_frequency is None):
         raise PackageError(
             f"{manifest_path}: networks.lesions and sampling.lesion_frequency need each other"
         )
-    package.map_denoiser(), package.map_upsamplers()
-    package.translator(), package.lesion_generator()
+    package.map_denoiser(), package.map_upsamplers(), package.lesion_generator()
+    package.translator(), package.enhancers()
     package.style_densities()
     return package
 
@@ -214,8 +216,9 @@ def write_generator_package(
 
     Args:
         facts: name, version, title, created, licence, training_data, expected and metrics.
-        networks: ``vessel``, ``vessel_N`` for each doubling of maps to N pixels, ``translator``, and
-            ``lesions`` if the model draws them.
+        networks: ``vessel`` draws coarse maps, ``vessel_N`` doubles maps to N pixels, ``translator`` renders
+            photographs of the smallest resolution, ``translator_N`` doubles photographs to N pixels, and
+            ``lesions``, if the model draws them, adds them at the smallest resolution.
         styles: the density of each of ``sampling.cameras``.
 
     Raises:
@@ -243,7 +246,7 @@ def write_generator_package(
     manifest = {
         "format": FORMAT,
         **facts,
-        "resolutions": [max(map_sizes(networks["vessel"].config, networks))],  # type: ignore[arg-type]
+        "resolutions": list(sampling.thresholds),
         "channels": list(CHANNELS if lesions else CHANNELS[:2]),
         "networks": described,
         "sampling": asdict(sampling),
@@ -252,23 +255,38 @@ def write_generator_package(
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def map_sizes(config: DenoiserConfig, networks: Mapping[str, object]) -> list[int]:
-    """Sides in pixels that maps are doubled to, in order.
+def _configs(networks: Mapping[str, Any], stage: str) -> dict[int, UpsamplerConfig]:
+    """Of the doublings of a stage, by the side in pixels that each doubles to, in order."""
+    sizes = sorted(
+        int(name.removeprefix(f"{stage}_")) for name in networks if name.startswith(f"{stage}_")
+    )
+    return {size: UpsamplerConfig(**networks[f"{stage}_{size}"]["config"]) for size in sizes}
 
-    Raises:
-        KeyError: if there is no doubling.
-    """
-    sizes, size = [], 2 * config.size
-    while f"vessel_{size}" in networks:
-        sizes.append(size)
-        size *= 2
-    if not sizes:
-        raise KeyError(f"networks.vessel_{size}")
-    return sizes
+
+def _check_sizes(path: Path, package: GeneratorPackage) -> None:
+    """Check that doublings lead from the coarse maps to each resolution."""
+    smallest, largest = min(package.resolutions), max(package.resolutions)
+
+    def doubled(size: int, end: int) -> list[int]:
+        return [size * 2, *doubled(size * 2, end)] if size < end else []
+
+    finer = doubled(smallest, largest)
+    if list(package.resolutions) != [smallest, *finer]:
+        raise PackageError(f'{path}: field "resolutions" must be sizes that double, in order')
+    for stage, found, wanted in (
+        ("vessel", package.upsampler_configs, doubled(package.denoiser_config.size, largest)),
+        ("translator", package.enhancer_configs, finer),
+    ):
+        if list(found) != wanted:
+            raise PackageError(
+                f"{path}: networks.{stage}_N: doublings to {list(found)}, the resolutions need {wanted}"
+            )
+    if set(package.sampling.thresholds) != set(package.resolutions):
+        raise PackageError(f"{path}: sampling.thresholds must have each of the resolutions")
 
 
 def write_tiny_generator_package(folder: Path, *, lesions: bool = True) -> Path:
-    """An untrained package that draws pairs of 64 px in milliseconds, for tests."""
+    """An untrained package that draws pairs of 64 and 128 px in milliseconds, for tests."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
     upsampler = UpsamplerConfig(maps=2, style=2, channels=(4, 8))
@@ -276,7 +294,9 @@ def write_tiny_generator_package(folder: Path, *, lesions: bool = True) -> Path:
         "vessel": MapDenoiser(DenoiserConfig(size=16, steps=2, channels=(8, 8))),
         "vessel_32": MapUpsampler(upsampler),
         "vessel_64": MapUpsampler(upsampler),
+        "vessel_128": MapUpsampler(UpsamplerConfig(maps=4, style=2, channels=(4, 8))),
         "translator": Translator(TranslatorConfig(style=4, channels=(4, 8))),
+        "translator_128": Enhancer(UpsamplerConfig(style=4, channels=(4, 8))),
     }
     if lesions:
         networks["lesions"] = LesionGenerator(LesionConfig(latent=4, channels=(4, 8)))
@@ -297,7 +317,9 @@ def write_tiny_generator_package(folder: Path, *, lesions: bool = True) -> Path:
         "metrics": {},
     }
     cameras = (Camera("round", 1.0, (1.0,)), Camera("cut", 1.0, (0.4, 0.42)))
-    sampling = GeneratorSampling(4, 0.4, 0.49, cameras, "left", 0.5 if lesions else None)
+    sampling = GeneratorSampling(
+        4, {64: 0.4, 128: 0.4}, 0.49, cameras, "left", 0.5 if lesions else None
+    )
     density = StyleDensity(torch.ones(1), torch.zeros(1, 4), torch.eye(4)[None])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "CARD.md").write_text("# tiny\n\nUntrained, for tests.\n")

@@ -18,7 +18,7 @@ from models.devices import Device
 from models.generator_package import GeneratorPackage
 from models.pairs import pad_to_square, resample
 from models.sampling import DEFAULT_OPTIONS, Pair, SamplingOptions
-from models.seeds import lesion_seed, noise_seed
+from models.seeds import doubling_seed, lesion_seed, photograph_seed
 
 Member = TypeVar("Member")
 # Fraction of a pixel from which the disc and lesions count in their masks.
@@ -51,8 +51,8 @@ class _Random:
     """All that is random about a map, drawn on the CPU from its seed alone."""
 
     noise: Tensor
-    upsampler_latents: list[Tensor]
-    upsampler_noise: list[list[Tensor]]
+    upsampler_latents: dict[int, Tensor]
+    upsampler_noise: dict[int, list[Tensor]]
     mirrored: bool
     field: FieldOfView
     style: Tensor
@@ -88,6 +88,11 @@ class PairGenerator:
             size: self._placed(upsampler) for size, upsampler in package.map_upsamplers().items()
         }
         self._translator = self._placed(package.translator())
+        self._enhancers = {
+            size: self._placed(enhancer) for size, enhancer in package.enhancers().items()
+        }
+        self._base = package.resolution
+        self._threshold = package.sampling.thresholds[self.resolution]
         lesions = package.lesion_generator()
         self._lesions = self._placed(lesions) if lesions else None
         self._densities = package.style_densities()
@@ -125,21 +130,23 @@ class PairGenerator:
         batch = self._fill(drawn)
         fields = self._fields([each.field for each in batch])
         with self._device.mixed_precision():
-            maps = self._draw_vessels(batch, fields)
-            maps = torch.cat([maps, self._draw_lesions(maps, fields, batch)], 1)
+            noise = self._on_device([each.noise for each in batch])
+            maps = self._denoiser.draw(noise, at_size(fields, noise.shape[-1]))
+            maps = self._doubled(maps, fields, batch, self._base)
+            lesions = self._draw_lesions(maps, at_size(fields, self._base), batch)
+            maps = self._doubled(torch.cat([maps, lesions], 1), fields, batch, self.resolution)
         mirrored = torch.tensor([each.mirrored for each in batch], device=maps.device)
         # Fields of view are symmetric: only what lies in them is mirrored.
         maps = torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
         return self._as_drawn(seeds, maps, fields, [each.style for each in batch])
 
-    def _draw_vessels(self, batch: Sequence[_Random], fields: Tensor) -> Tensor:
-        """Vessels and disc, coarse and then finer, [B, 2, R, R]."""
-        noise = self._on_device([each.noise for each in batch])
-        maps: Tensor = self._denoiser.draw(noise, at_size(fields, noise.shape[-1]))
-        for i, (size, upsampler) in enumerate(self._upsamplers.items()):
-            latents = self._on_device([each.upsampler_latents[i] for each in batch])
-            planes = self._stacked([each.upsampler_noise[i] for each in batch])
-            maps = upsampler(maps, at_size(fields, size), latents, planes)
+    def _doubled(self, maps: Tensor, fields: Tensor, batch: Sequence[_Random], size: int) -> Tensor:
+        """Maps [B, C, S, S] doubled as often as it takes to ``size``."""
+        while maps.shape[-1] < size:
+            side = 2 * maps.shape[-1]
+            latents = self._on_device([each.upsampler_latents[side] for each in batch])
+            planes = self._stacked([each.upsampler_noise[side] for each in batch])
+            maps = self._upsamplers[side](maps, at_size(fields, side), latents, planes)
         return maps
 
     def _draw_lesions(self, maps: Tensor, fields: Tensor, batch: Sequence[_Random]) -> Tensor:
@@ -155,7 +162,7 @@ class PairGenerator:
     def _as_drawn(
         self, seeds: Sequence[int], maps: Tensor, fields: Tensor, styles: Sequence[Tensor]
     ) -> list[DrawnMap]:
-        labels = ((maps[:, VESSELS] > self.package.sampling.threshold) & (fields[:, 0] > 0)).cpu()
+        labels = ((maps[:, VESSELS] > self._threshold) & (fields[:, 0] > 0)).cpu()
         inside = fields[:, 0].to(torch.uint8).cpu().numpy()
         return [
             DrawnMap(seed, labels[i].numpy().astype(np.uint8), inside[i], maps[i], styles[i])
@@ -177,7 +184,7 @@ class PairGenerator:
         """
         fractions = self._fit(label)
         if field is None:
-            y, x = np.nonzero(fractions > self.package.sampling.threshold)
+            y, x = np.nonzero(fractions > self._threshold)
             half = self.resolution / 2
             farthest = np.hypot(x + 0.5 - half, y + 0.5 - half).max(initial=0) / self.resolution
             radius = min(0.5, max(self.package.sampling.radius, float(farthest)))
@@ -195,7 +202,7 @@ class PairGenerator:
     ) -> DrawnMap:
         """As :meth:`place_map`, of a map that is known finer than its pixels: the fraction of each that is
         vessel, float [R, R] within [0, 1], and the field of view, bool [R, R]."""
-        label = (shares > self.package.sampling.threshold) & field
+        label = (shares > self._threshold) & field
         maps = torch.zeros(4, *label.shape)
         maps[VESSELS] = torch.from_numpy(np.where(field, shares, 0).astype(np.float32))
         style = self._random(seed, options).style
@@ -218,9 +225,8 @@ class PairGenerator:
         stack = torch.stack([each.maps for each in batch])
         fields = self._on_device([torch.from_numpy(each.field).float()[None] for each in batch])
         styles = self._on_device([each.style for each in batch])
-        noise = self._stacked([self._translator_noise(each.seed) for each in batch])
         with self._device.mixed_precision():
-            photographs = self._translator(stack, fields, styles, noise).photograph
+            photographs = self._photograph(stack, fields, styles, [each.seed for each in batch])
         levels = (photographs * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         pictures = levels.contiguous().cpu().numpy()
         present = (stack > PRESENT).to(torch.uint8).cpu().numpy()
@@ -228,6 +234,27 @@ class PairGenerator:
             self._pair(each, picture, masks)
             for each, picture, masks in zip(maps, pictures, present, strict=False)
         ]
+
+    def _photograph(
+        self, maps: Tensor, fields: Tensor, styles: Tensor, seeds: Sequence[int]
+    ) -> Tensor:
+        """Photographs [B, 3, R, R] in [0, 1], coarse to fine."""
+
+        def noise(shapes: list[tuple[int, int, int]], size: int) -> list[Tensor]:
+            generators = (torch.Generator().manual_seed(photograph_seed(s, size)) for s in seeds)
+            return self._stacked([_noise(shapes, generator) for generator in generators])
+
+        size = self._base
+        shapes = self.package.translator_config.unet.noise_shapes(size)
+        given = _reduced(maps, size), at_size(fields, size)
+        drawn = self._translator(*given, styles, noise(shapes, size))
+        photographs, logits = drawn.photograph, drawn.logits
+        while size < self.resolution:
+            size *= 2
+            shapes = self.package.enhancer_configs[size].noise_shapes(size)
+            given = _reduced(maps, size), at_size(fields, size)
+            photographs, logits = self._enhancers[size](logits, *given, styles, noise(shapes, size))
+        return photographs
 
     def _pair(self, drawn: DrawnMap, picture: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Pair:
         """``masks``: which pixels each channel of the map covers, uint8 [4, R, R], 0 or 1."""
@@ -247,11 +274,13 @@ class PairGenerator:
         generator = torch.Generator().manual_seed(seed)
         config = self.package.denoiser_config
         noise = torch.randn(config.maps, config.size, config.size, generator=generator)
-        latents, planes = [], []
+        latents, planes = {}, {}
         for side, upsampler in self.package.upsampler_configs.items():
-            latents.append(torch.randn(upsampler.style, generator=generator))
-            shapes = upsampler.noise_shapes(side)
-            planes.append([torch.randn(shape, generator=generator) for shape in shapes])
+            if side <= self.resolution:
+                # Of each size from a seed of its own: the same eye at every resolution.
+                own = torch.Generator().manual_seed(doubling_seed(seed, side))
+                latents[side] = torch.randn(upsampler.style, generator=own)
+                planes[side] = _noise(upsampler.noise_shapes(side), own)
         mirrored, ill, height = torch.rand(3, generator=generator).tolist()
         weights = torch.tensor([camera.weight for camera in sampling.cameras])
         styled = generator
@@ -268,8 +297,7 @@ class PairGenerator:
         if lesions:
             generator = torch.Generator().manual_seed(lesion_seed(seed))
             lesion_latent = torch.randn(lesions.latent, generator=generator)
-            shapes = lesions.unet.noise_shapes(self.resolution)
-            lesion_noise = [torch.randn(shape, generator=generator) for shape in shapes]
+            lesion_noise = _noise(lesions.unet.noise_shapes(self._base), generator)
         return _Random(
             noise=noise,
             upsampler_latents=latents,
@@ -288,11 +316,6 @@ class PairGenerator:
             raise ValueError("the package draws no lesions")
         frequency = {"none": 0.0, "mixed": trained or 0.0, "all": 1.0}
         return frequency[options.lesions]
-
-    def _translator_noise(self, seed: int) -> list[Tensor]:
-        generator = torch.Generator().manual_seed(noise_seed(seed))
-        shapes = self.package.translator_config.unet.noise_shapes(self.resolution)
-        return [torch.randn(shape, generator=generator) for shape in shapes]
 
     def _fields(self, fields: Sequence[FieldOfView]) -> Tensor:
         drawn = np.stack([field.draw(self.resolution) for field in fields])
@@ -319,6 +342,14 @@ class PairGenerator:
 def at_size(fields: Tensor, size: int) -> Tensor:
     """Fields of view [B, 1, R, R] at a smaller side, 1 where most of a pixel is within."""
     return (F.avg_pool2d(fields, fields.shape[-1] // size) > 0.5).float()
+
+
+def _reduced(maps: Tensor, size: int) -> Tensor:
+    return F.avg_pool2d(maps, maps.shape[-1] // size)
+
+
+def _noise(shapes: Sequence[tuple[int, int, int]], generator: torch.Generator) -> list[Tensor]:
+    return [torch.randn(shape, generator=generator) for shape in shapes]
 
 
 def _vessel_fraction(label: NDArray[np.uint8], field: NDArray[np.uint8]) -> float:

@@ -37,6 +37,16 @@ def noise_seed(seed: int) -> int:
     return _hash(f"noise:{seed}")
 
 
+def doubling_seed(seed: int, size: int) -> int:
+    """Seed of what the pair that has this seed gains where its map is doubled to ``size`` pixels."""
+    return _hash(f"map:{seed}:{size}")
+
+
+def photograph_seed(seed: int, size: int) -> int:
+    """Seed of the noise that the photograph of this seed is drawn from at ``size`` pixels."""
+    return _hash(f"photograph:{seed}:{size}")
+
+
 def lesion_seed(seed: int) -> int:
     """Seed of the lesions of the pair that has this seed."""
     return _hash(f"lesions:{seed}")

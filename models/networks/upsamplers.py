@@ -43,6 +43,7 @@ class MapUpsampler(nn.Module):
         super().__init__()
         self.config = config
         self.unet = ConditionalUNet(config.unet(config.maps + 1, config.maps))
+        nn.init.zeros_(self.unet.head.weight)  # begin with what is given, doubled
 
     def forward(
         self, maps: Tensor, fields: Tensor, latent: Tensor, noise: Sequence[Tensor]
@@ -66,6 +67,7 @@ class Enhancer(nn.Module):
         super().__init__()
         self.config = config
         self.unet = ConditionalUNet(config.unet(config.maps + 1 + 3, 3))
+        nn.init.zeros_(self.unet.head.weight)  # begin with what is given, doubled
 
     def forward(
         self,

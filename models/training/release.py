@@ -65,7 +65,7 @@ def release(
     cameras = cameras_of(data, translator.sampling_weight, list(densities))
     sampling = GeneratorSampling(
         batch_size=BATCH,
-        threshold=matching_threshold(maps, upsamplers, data),
+        thresholds={data.size: matching_threshold(maps, upsamplers, data)},
         radius=0.5 / FRAME,
         cameras=cameras,
         lesion_frequency=round(float((lesion_fraction(data) >= ILL).float().mean()), 3)

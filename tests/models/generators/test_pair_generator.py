@@ -14,7 +14,7 @@ from models.sampling import SamplingOptions, pair_seed
 
 
 def test_the_label_is_the_map_that_conditioned_the_photograph(generator):
-    threshold = generator.package.sampling.threshold
+    threshold = generator.package.sampling.thresholds[64]
     shares = []
     for first in range(0, 200, 4):
         maps = generator.draw_maps([pair_seed(0, first + i) for i in range(4)])
@@ -35,6 +35,20 @@ def test_a_pair_depends_on_its_seed_alone(generator):
     assert not np.array_equal(batch[0].image, batch[1].image)
     with pytest.raises(ValueError, match="give 1 to 4"):
         generator.sample([1, 2, 3, 4, 5])
+
+
+def test_a_seed_is_the_same_eye_at_each_resolution(tiny_generator_folder, generator):
+    finer = PairGenerator(load_generator_package(tiny_generator_folder), "cpu", 128)
+    coarse, fine = generator.draw_maps([5, 6]), finer.draw_maps([5, 6])
+    for small, large in zip(coarse, fine, strict=True):
+        assert large.maps.shape == (4, 128, 128) and large.label.shape == (128, 128)
+        halved = torch.nn.functional.avg_pool2d(large.maps, 2)
+        assert (halved[0] - small.maps[0]).abs().mean() < 0.1 < small.maps[0].std()
+        assert torch.equal(small.style, large.style)
+    assert finer.render(fine)[0].image.shape == (128, 128, 3)
+    assert np.array_equal(finer.sample([6])[0].image, finer.render(fine)[1].image)
+    with pytest.raises(ValueError, match="64, 128 px, not of 256"):
+        PairGenerator(generator.package, "cpu", 256)
 
 
 def test_threads_do_not_matter(generator):
@@ -95,8 +109,10 @@ def edit(folder, change):
     ("change", "message"),
     [
         (lambda m: m.update(format="fundusmith-model/9"), "format"),
-        (lambda m: m.update(resolutions=[64, 128]), "resolutions"),
-        (lambda m: m["sampling"].update(threshold=2), "threshold"),
+        (lambda m: m.update(resolutions=[64, 96]), "sizes that double"),
+        (lambda m: m.update(resolutions=[64]), r"vessel_N: doublings to \[32, 64, 128\]"),
+        (lambda m: m["sampling"]["thresholds"].update({"64": 2}), "thresholds"),
+        (lambda m: m["sampling"]["thresholds"].pop("64"), "thresholds must have each"),
         (lambda m: m["sampling"].update(cameras=[]), "cameras"),
         (lambda m: m["sampling"].update(lesion_frequency=None), "need each other"),
         (lambda m: m["networks"].pop("vessel"), "'vessel' is missing"),
