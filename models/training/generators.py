@@ -3,7 +3,7 @@
 The stages go in this order, each resumed where it stopped, with a checkpoint, curves and sample sheets in the run's
 folder: ``teacher`` (segments the labelled photographs), ``trace`` (gives pseudo-labels to the others),
 ``translator``, ``vessel`` (coarse maps), ``doublings`` (of maps), ``lesions`` (these in any order, side by side if
-wanted), ``package``.
+wanted), ``finer`` (maps and photographs of twice the size), ``package``.
 """
 
 from __future__ import annotations
@@ -47,9 +47,14 @@ from models.training.release import release
 from models.training.teacher import TeacherSettings, TeacherTrainer, pseudo_label
 from models.training.trainer import Trainer
 from models.training.translator import TranslatorSettings, TranslatorTrainer
-from models.training.upsamplers import MapUpsamplerSettings, MapUpsamplerTrainer
+from models.training.upsamplers import (
+    EnhancerSettings,
+    EnhancerTrainer,
+    MapUpsamplerSettings,
+    MapUpsamplerTrainer,
+)
 
-STAGES = ("teacher", "trace", "translator", "vessel", "doublings", "lesions", "package")
+STAGES = ("teacher", "trace", "translator", "vessel", "doublings", "lesions", "finer", "package")
 SIZES = (64, 128, 256, 512)  # of the coarsest photographs
 TEACHER_SIZE = 512  # pixels a side that the teacher sees photographs at
 
@@ -93,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--images", type=int, help="budget of each stage in images, instead of minutes")
     add("--size", type=int, default=256, help="side of the coarsest photographs in pixels (256)")
+    add(
+        "--finer", action="store_true", help="train and package photographs of twice --size as well"
+    )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     add("--threads", type=int, help="CPU threads (all)")
     add("--seed", type=int, default=0)
@@ -135,7 +143,8 @@ class Pipeline:
 
     def run(self) -> bool:
         """Do the stages asked for; whether all were finished."""
-        wanted = STAGES if self.options.stage == "all" else (self.options.stage,)
+        every = tuple(one for one in STAGES if one != "finer" or self.options.finer)
+        wanted = every if self.options.stage == "all" else (self.options.stage,)
         steps: dict[str, Callable[[], bool]] = {
             "teacher": lambda: self._train(self.teacher()),
             "trace": self._trace,
@@ -143,6 +152,7 @@ class Pipeline:
             "vessel": lambda: self._train(self.vessel()),
             "doublings": lambda: all(self._train(one) for one in self.doublings()),
             "lesions": lambda: self._train(self.lesions()),
+            "finer": lambda: all(self._train(one) for one in self.finer()),
             "package": self._package,
         }
         return all(steps[stage]() for stage in wanted)
@@ -183,6 +193,26 @@ class Pipeline:
         """Learns from the maps of photographs that show lesions."""
         return LesionTrainer(
             self.complete(self.options.size), LesionConfig(), LesionSettings(), *self._common()
+        )
+
+    def finer(self) -> tuple[MapUpsamplerTrainer, EnhancerTrainer]:
+        """Learn from the maps and photographs of all, at twice the size; the translator must be trained.
+
+        Raises:
+            CheckpointError: if it is not.
+        """
+        complete, coarser = self.complete(2 * self.options.size), self.translator()
+        coarser.load(checkpoint_path(self.folder, coarser.stage))
+        return (
+            MapUpsamplerTrainer(
+                complete,
+                UpsamplerConfig(maps=len(CHANNELS), style=4),
+                MapUpsamplerSettings(),
+                *self._common(),
+            ),
+            EnhancerTrainer(
+                complete, coarser, UpsamplerConfig(), EnhancerSettings(), *self._common()
+            ),
         )
 
     def photographs(self) -> PhotographSet:
@@ -266,8 +296,8 @@ class Pipeline:
         lesions = None
         if checkpoint_path(self.folder, LesionTrainer.stage).exists():
             lesions = self.lesions()
-        stages: list[Trainer] = [maps, *upsamplers, translator, *([lesions] if lesions else [])]
-        for stage in stages:
+        finer = self.finer() if options.finer else ()
+        for stage in (maps, *upsamplers, translator, *([lesions] if lesions else []), *finer):
             stage.load(checkpoint_path(self.folder, stage.stage))
         name = options.name or options.package.name
         about = [{k: v for k, v in one.items() if k != "key"} for one in self.about]
@@ -276,6 +306,7 @@ class Pipeline:
             upsamplers,
             translator,
             lesions,
+            finer,
             self.complete(self.options.size),
             about,
             name,

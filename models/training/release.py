@@ -29,7 +29,7 @@ from models.training.map_denoiser import DenoiserTrainer
 from models.training.packaging import draw, measure, png_bytes, save_samples
 from models.training.trainer import Trainer
 from models.training.translator import TranslatorTrainer
-from models.training.upsamplers import MapUpsamplerTrainer
+from models.training.upsamplers import EnhancerTrainer, MapUpsamplerTrainer
 
 BATCH = 4  # small enough for a laptop; the fixed shape is part of what makes bytes repeatable
 DRAWN = 96  # pairs drawn for metrics
@@ -43,6 +43,7 @@ def release(
     upsamplers: Sequence[MapUpsamplerTrainer],
     translator: TranslatorTrainer,
     lesions: LesionTrainer | None,
+    finer: Sequence[MapUpsamplerTrainer | EnhancerTrainer],
     data: PhotographSet,
     about: Sequence[Mapping[str, str]],
     name: str,
@@ -58,26 +59,29 @@ def release(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     networks: dict[str, torch.nn.Module] = {"vessel": maps.ema, "translator": translator.ema}
-    networks |= {upsampler.stage: upsampler.ema for upsampler in upsamplers}
+    networks |= {stage.stage: stage.ema for stage in (*upsamplers, *finer)}
     if lesions:
         networks["lesions"] = lesions.ema
     densities = translator.fit_styles()
     cameras = cameras_of(data, translator.sampling_weight, list(densities))
+    thresholds = {data.size: matching_threshold(maps, upsamplers, data)}
+    # What doubles a map keeps its halves, so that one threshold suits both sizes.
+    thresholds |= {one.data.size: thresholds[data.size] for one in finer}
     sampling = GeneratorSampling(
         batch_size=BATCH,
-        thresholds={data.size: matching_threshold(maps, upsamplers, data)},
+        thresholds=thresholds,
         radius=0.5 / FRAME,
         cameras=cameras,
         lesion_frequency=round(float((lesion_fraction(data) >= ILL).float().mean()), 3)
         if lesions
         else None,
     )
-    stages: list[Trainer] = [maps, *upsamplers, translator, *([lesions] if lesions else [])]
+    stages: list[Trainer] = [maps, *upsamplers, translator, *([lesions] if lesions else []), *finer]
     traced = int(data.traced.sum())
     facts: dict[str, Any] = {
         "name": name,
         "version": version,
-        "title": f"Vessel maps and fundus photographs at {data.size} px",
+        "title": f"Vessel maps and fundus photographs at {' and '.join(map(str, thresholds))} px",
         "created": datetime.now(UTC).date().isoformat(),
         "licence": about[0]["licence"],
         "training_data": {

@@ -12,14 +12,11 @@ from models.data.augmentation import random_views, uniform
 from models.data.photographs import PhotographSet
 from models.devices import Device
 from models.networks.discriminators import PatchDiscriminator
-from models.networks.segmenter import Segmenter
-from models.networks.translator import StyleEncoder, Translator
 from models.networks.upsamplers import Enhancer, MapUpsampler, UpsamplerConfig
-from models.styles import StyleDensity
 from models.training.budget import Budget
 from models.training.judges import PhotographJudges, weighted_sum
 from models.training.trainer import Trainer, ema_of, update_ema
-from models.training.translator import GEOMETRY, map_colours
+from models.training.translator import GEOMETRY, TranslatorTrainer, map_colours
 
 
 @dataclass(frozen=True)
@@ -206,7 +203,7 @@ class EnhancerSettings:
         default=3e-4, ge=1e-6, le=1e-1, description="of Adam, both discriminators"
     )
     batch: int = Field(default=4, ge=2, le=256, description="crops a step; half in their own style")
-    crop: int = Field(default=256, ge=64, le=1024, multiple_of=32, description="side in pixels")
+    crop: int = Field(default=256, ge=32, le=1024, multiple_of=32, description="side in pixels")
     labelled_weight: int = Field(
         default=3,
         ge=1,
@@ -232,7 +229,7 @@ class EnhancerTrainer(Trainer):
 
     Args:
         data: photographs with complete maps, at the finer size.
-        coarser: draws photographs of half that size; encoder and densities are of its training.
+        coarser: the trained stage that draws photographs of half that size.
     """
 
     sheet_columns = 6
@@ -240,10 +237,7 @@ class EnhancerTrainer(Trainer):
     def __init__(
         self,
         data: PhotographSet,
-        coarser: Translator,
-        encoder: StyleEncoder,
-        densities: dict[str, StyleDensity],
-        teacher: Segmenter,
+        coarser: TranslatorTrainer,
         config: UpsamplerConfig,
         settings: EnhancerSettings,
         budget: Budget,
@@ -253,12 +247,12 @@ class EnhancerTrainer(Trainer):
         super().__init__(data, budget, device, seed)
         self.stage = f"translator_{data.size}"
         self.config, self.settings = config, settings
-        self.coarser = device.place(coarser).eval().requires_grad_(False)
-        self.encoder = device.place(encoder).eval().requires_grad_(False)
-        self.densities = densities
+        self.coarser, self.translator_config = coarser.ema, coarser.config
+        self.encoder = coarser.encoder.eval().requires_grad_(False)
+        self.densities = coarser.fit_styles()
         self.enhancer = device.place(Enhancer(config))
         self.ema = ema_of(self.enhancer)
-        self.judges = PhotographJudges(teacher, device, self.random)
+        self.judges = PhotographJudges(coarser.judges.teacher, device, self.random)
         self.networks = {"enhancer": self.enhancer, "ema": self.ema, **self.judges.networks}
         betas = (0.0, 0.99)
         judges = self.judges.parameters()
@@ -296,7 +290,8 @@ class EnhancerTrainer(Trainer):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Crops of photographs, maps and fields at the finer size, of the coarser level's logits at the same
         place, and the styles that those were drawn in: of the first ``own`` their photographs' own."""
-        side, size = self.settings.crop, self.data.size
+        size = self.data.size
+        side = min(self.settings.crop, size)
         views = random_views(self.data, places, size, GEOMETRY, generator)
         whole = [view.to(self.device.name) for view in views]
         coarse = [F.avg_pool2d(plane, 2) for plane in whole]
@@ -306,7 +301,7 @@ class EnhancerTrainer(Trainer):
             sources = [self.data.sources[place] for place in places.tolist()]
             drawn = [self.densities[source].sample(1, generator) for source in sources]
             style = torch.cat([style[:own], torch.cat(drawn)[own:].to(style)])
-            shapes = self.coarser.config.unet.noise_shapes(size // 2)
+            shapes = self.translator_config.unet.noise_shapes(size // 2)
             noise = [torch.randn(len(places), *shape, generator=generator) for shape in shapes]
             logits = self.coarser(
                 coarse[1], fields, style, [planes.to(self.device.name) for planes in noise]

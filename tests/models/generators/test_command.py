@@ -22,7 +22,7 @@ def command(data_folder, run, *more):
 
 def test_from_photographs_to_a_package(data_folder, tmp_path):
     folder = tmp_path / "own-model"
-    main(command(data_folder, tmp_path / "run", "--package", str(folder)))
+    main(command(data_folder, tmp_path / "run", "--finer", "--package", str(folder)))
     package = load_generator_package(folder)
     data = package.manifest["training_data"]
     assert (data["expert_labels"], data["traced_labels"]) == (
@@ -32,7 +32,9 @@ def test_from_photographs_to_a_package(data_folder, tmp_path):
     assert [one["name"] for one in data["data_sets"]] == ["drawn pairs", "drawn other"]
     assert "A_09.png" not in data["images"]
     assert {camera.name for camera in package.sampling.cameras} == {"pairs", "other"}
-    assert PairGenerator(package).sample([1])[0].image.shape == (64, 64, 3)
+    for size in (64, 128):
+        (pair,) = PairGenerator(package, "cpu", size).sample([1])
+        assert pair.image.shape == (size, size, 3)
     card = (folder / "CARD.md").read_text()
     assert "3 photographs with vessel labels by experts, 4 with vessel" in card
     assert (tmp_path / "run" / "translator-last.png").exists()

@@ -1,5 +1,7 @@
 """Each stage goes on exactly where it stopped, and only with the settings and data that it began with."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -17,7 +19,12 @@ from models.training.loop import train
 from models.training.map_denoiser import DenoiserSettings, DenoiserTrainer, stacked_to_one_eye
 from models.training.teacher import TeacherSettings, TeacherTrainer, pseudo_label
 from models.training.translator import TranslatorSettings, TranslatorTrainer
-from models.training.upsamplers import MapUpsamplerSettings, MapUpsamplerTrainer
+from models.training.upsamplers import (
+    EnhancerSettings,
+    EnhancerTrainer,
+    MapUpsamplerSettings,
+    MapUpsamplerTrainer,
+)
 
 CPU = Device("cpu")
 
@@ -47,13 +54,29 @@ def doubling(data, images, **settings):
     return MapUpsamplerTrainer(data, config, chosen, Budget(images=images), CPU)
 
 
+def enhancer(data, images, **settings):
+    coarser = translator(data, 8)
+    planes = {name: getattr(data, name) for name in ("photographs", "maps", "fields")}
+    doubled = {
+        name: plane.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        for name, plane in planes.items()
+    }
+    coarser.step()
+    coarser.step()
+    chosen = EnhancerSettings(**{"crop": 32, "batch": 2} | settings)
+    config = UpsamplerConfig(style=4, channels=(4, 8))
+    return EnhancerTrainer(
+        replace(data, **doubled), coarser, config, chosen, Budget(images=images // 2), CPU
+    )
+
+
 def lesions(data, images, **settings):
     chosen = LesionSettings(**{"batch": 4, "r1_interval": 2} | settings)
     config = LesionConfig(latent=4, channels=(8, 8))
     return LesionTrainer(data, config, chosen, Budget(images=images), CPU)
 
 
-STAGES = [teacher, translator, vessel, doubling, lesions]
+STAGES = [teacher, translator, vessel, doubling, enhancer, lesions]
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda make: make.__name__)
