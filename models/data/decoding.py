@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,7 +180,7 @@ def has_alpha(image: Image.Image) -> bool:
     return image.mode in WITH_ALPHA or "transparency" in image.info
 
 
-def eight_bit(pixels: NDArray[np.generic], note: Note) -> NDArray[np.uint8]:
+def eight_bit(pixels: NDArray[Any], note: Note) -> NDArray[np.uint8]:
     """Grey of 16 bit or more to 8; the bits that are in use count, not those of the file's numbers.
 
     Raises:

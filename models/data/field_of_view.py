@@ -167,7 +167,7 @@ def fit_mask(mask: NDArray[np.bool_]) -> FieldOfView:
     rectangle = _of_square(_all_of(*ends), height, width)
 
     def differs(field: FieldOfView) -> int:
-        return int((field.draw_in(height, width) != mask).sum())
+        return int((field.draw_in(*small.shape) != (small > 127)).sum())
 
     return min(circle, rectangle, key=differs)
 

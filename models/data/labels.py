@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +181,7 @@ def looks_like_field(image: Image.Image) -> bool:
     return False
 
 
-def _plain(image: Image.Image, note: Note) -> NDArray[np.generic]:
+def _plain(image: Image.Image, note: Note) -> NDArray[Any]:
     """Grey levels as stored [H, W], or RGB [H, W, 3]."""
     if image.mode in ("1", "L") and not has_alpha(image):
         return np.asarray(image.convert("L"))
@@ -207,7 +208,7 @@ def _meaningful_alpha(image: Image.Image) -> NDArray[np.uint8] | None:
     return alpha
 
 
-def _of_grey(grey: NDArray[np.generic], note: Note) -> LabelClasses:
+def _of_grey(grey: NDArray[Any], note: Note) -> LabelClasses:
     if grey.dtype != np.uint8 and (grey.min() < 0 or grey.max() >= 1 << 16):
         eight_bit(grey, note)  # says why not
     levels = np.flatnonzero(np.bincount(grey.ravel().astype(np.int64), minlength=256))
@@ -232,7 +233,7 @@ def _of_grey(grey: NDArray[np.generic], note: Note) -> LabelClasses:
     return LabelClasses(grey > threshold)
 
 
-def _refuse_grey(grey: NDArray[np.generic], low: int, high: int, what: str) -> None:
+def _refuse_grey(grey: NDArray[Any], low: int, high: int, what: str) -> None:
     reach = (high - low) / 10
     levels, counts = np.unique(grey[::3, ::3], return_counts=True)
     middle = counts[(levels > low + reach) & (levels < high - reach)]
@@ -246,7 +247,7 @@ def _refuse_grey(grey: NDArray[np.generic], low: int, high: int, what: str) -> N
         )
 
 
-def _has_classes(grey: NDArray[np.generic], low: int, high: int, count: int) -> bool:
+def _has_classes(grey: NDArray[Any], low: int, high: int, count: int) -> bool:
     """Whether values between the lowest and the highest are areas of their own, not soft edges."""
     levels = grey.astype(np.float32)
     reach = 0.1 * (high - low)
@@ -261,7 +262,7 @@ def _has_classes(grey: NDArray[np.generic], low: int, high: int, count: int) -> 
     return bool(flat.sum() > 0.1 * (flat.sum() + (levels >= high - 2 * reach).sum()))
 
 
-def _of_colours(pixels: NDArray[np.generic], note: Note) -> LabelClasses:
+def _of_colours(pixels: NDArray[Any], note: Note) -> LabelClasses:
     """Vessels of a label in colour, by the eight corners of the colour cube that its pixels are nearest to."""
     most = pixels.max(axis=2)
     peak = int(most.max())
@@ -339,7 +340,7 @@ def _by_options(image: Image.Image, options: LabelOptions, note: Note) -> LabelC
     return LabelClasses(vessels, ignored, certain=True)
 
 
-def _named_levels(grey: NDArray[np.generic], colours: bool = False) -> str:
+def _named_levels(grey: NDArray[Any], colours: bool = False) -> str:
     """The values that take most of the area, as text."""
     levels, counts = np.unique(grey, return_counts=True)
     largest = sorted(np.argsort(counts)[::-1][:MOST_NAMED])
@@ -350,5 +351,5 @@ def _named_levels(grey: NDArray[np.generic], colours: bool = False) -> str:
     return f"{len(levels)} values: {', '.join(parts)}{', ...' if len(levels) > MOST_NAMED else ''}"
 
 
-def _hex(colour: NDArray[np.generic]) -> str:
+def _hex(colour: NDArray[Any]) -> str:
     return "#" + "".join(f"{int(channel):02x}" for channel in colour)

@@ -175,7 +175,7 @@ class _Keeper:
             label=pictures.label,
             mask=pictures.mask,
         )
-        told = {
+        told: dict[str, Any] = {
             "number": record.number,
             "width": record.width,
             "height": record.height,
