@@ -117,6 +117,12 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(tuple(PICTURES))
 
 
+def is_litter(name: str) -> bool:
+    """Whether an operating system has left the file."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.parts[0] == "__MACOSX" or path.name.startswith(".")
+
+
 def advice(found: Recognised, name: str) -> str:
     """What to do about a picture without a partner, if its folder is why; else nothing."""
     folder = str(PurePosixPath(name).parent)
@@ -223,7 +229,7 @@ class _Part:
 
 def _pictures(names: Iterable[str]) -> Iterator[_File]:
     for name in sorted(names):
-        if is_picture(name):
+        if is_picture(name) and not is_litter(name):
             yield _file(name)
 
 

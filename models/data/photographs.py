@@ -18,7 +18,7 @@ from torch import Tensor
 from models.data.decoding import PictureFault
 from models.data.field_of_view import FieldOfView, fit_mask
 from models.data.labels import LabelOptions
-from models.data.layouts import PairNames, is_picture
+from models.data.layouts import PairNames, is_litter, is_picture
 from models.data.reading import RealPair, faults_of, read_annotation, read_pair
 from models.pairs import PairError, PairFiles, pad_to_square, read_files
 
@@ -117,7 +117,7 @@ def read_unlabelled(folder: Path, size: int, source: str) -> PhotographSet:
     Raises:
         PairError: if there is no photograph, or one is unreadable; names the file.
     """
-    photos = sorted(p for p in folder.glob("*") if is_picture(p.name))
+    photos = sorted(p for p in folder.glob("*") if is_picture(p.name) and not is_litter(p.name))
     if not photos:
         raise PairError(f"{folder}: no photographs found")
     found = {

@@ -114,6 +114,12 @@ def test_names_of_another_encoding_pair_though_they_look_odd() -> None:
     assert found.pairs == (PairNames(f"images/{odd}", f"labels/{odd}"),)
 
 
+def test_what_operating_systems_leave_is_no_picture() -> None:
+    names = ["images/1.png", "labels/1.png"]
+    found = recognise_pairs([*names, "__MACOSX/images/._1.png", "images/.2.png"])
+    assert found.pairs == (PairNames(*names),) and not found.photos_alone
+
+
 def test_unknown_folders_are_named() -> None:
     found = recognise_pairs(["images/1.png", "tracings/1.png"])
     assert found.photos_alone == ("images/1.png", "tracings/1.png")

@@ -23,6 +23,7 @@ from models.data.labels import LabelOptions
 from models.data.layouts import (
     PairNames,
     advice,
+    is_litter,
     is_picture,
     recognise_maps,
     recognise_pairs,
@@ -119,7 +120,7 @@ def _sort(archive: UploadedZip, request: dict[str, Any], found: Report) -> list[
 def _pictures(archive: UploadedZip, found: Report) -> Iterator[str]:
     for name in archive.files:
         path = PurePosixPath(name)
-        if path.parts[0] == "__MACOSX" or path.name.startswith("."):
+        if is_litter(name):
             found.ignored.append(IgnoredFile(file=name, reason="left by an operating system"))
         elif not is_picture(name) and path.suffix.lower() in ARCHIVES:
             found.refused.append(
