@@ -1,22 +1,28 @@
-"""Real pairs from a folder: photographs with the vessel map a person drew on each.
+"""Real pairs from a folder: photographs with the vessel map that a person drew on each.
 
-Partners are found by their names (see :mod:`models.layouts`). A mask, if there is one, gives the field
-of view; otherwise a circle is fitted to the photograph.
+Partners are found by their names (see :mod:`models.data.layouts`), and read as the service reads an upload
+(see :mod:`models.data.reading`). A mask gives the field of view; otherwise it is found in the photograph.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from models.data.field_of_view import FieldOfView, find_field_of_view, fit_mask
-from models.layouts import recognise_pairs
+from models.data.decoding import PictureFault
+from models.data.field_of_view import FieldOfView, fit_mask
+from models.data.labels import LabelOptions
+from models.data.layouts import PairNames, Recognised, advice, recognise_pairs
+from models.data.reading import RealPair, read_pair
+
+logger = logging.getLogger(__name__)
 
 
 class PairError(ValueError):
@@ -30,6 +36,7 @@ class PairFiles:
     photo: Path
     label: Path
     mask: Path | None
+    label_may_be_field: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class PairSet:
     """Pairs as tensors of one square size S, padded to a square, then resampled by area.
 
     photos: uint8 [N, 3, S, S], RGB. vessels: uint8 [N, 1, S, S], 255 times the share of the pixel
-    that is vessel. fields: the round field of view of each.
+    that is vessel. fields: the field of view of each.
     """
 
     names: tuple[str, ...]
@@ -56,32 +63,63 @@ def find_pairs(root: Path, first: int | None = None) -> list[PairFiles]:
         PairError: if no pairs are found, or a photograph among them has no label; names which.
     """
     found = recognise_pairs(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    if not found.pairs:
-        raise PairError(f"{root}: no pairs found, expected images/ and labels/ (or 1st_manual/)")
-    pairs = {pair.photo: pair for pair in found.pairs}
-    photos = sorted([*pairs, *found.photos_alone])[:first]
+    if not found.pairs and not found.ambiguous:
+        expected = f"{root}: no pairs found, expected images/ and labels/ (or 1st_manual/)"
+        if found.photos_alone:
+            expected += f"; {_without_label(found, found.photos_alone[0])}"
+        raise PairError(expected)
+    pairs = {pair.photo: pair for pair in found.pairs if pair.photo}
+    unclear = {each.photo: each for each in found.ambiguous}
+    photos = sorted([*pairs, *unclear, *found.photos_alone])[:first]
     for name in photos:
+        if name in unclear:
+            one = unclear[name]
+            raise PairError(f"{name}: {one.reason}: {', '.join(one.labels)}")
         if name not in pairs:
-            raise PairError(f"{name}: no label whose name starts as the photograph's does")
+            raise PairError(_without_label(found, name))
     if len(photos) < (first or 1):
         raise PairError(f"{root}: {len(photos)} photographs found, {first} wanted")
     return [
-        PairFiles(root / pair.photo, root / pair.label, root / pair.mask if pair.mask else None)
-        for pair in (pairs[name] for name in photos)
+        PairFiles(
+            root / name,
+            root / str(pairs[name].label),
+            root / pairs[name].mask if pairs[name].mask else None,  # type: ignore[operator]
+            pairs[name].label_may_be_field,
+        )
+        for name in photos
     ]
 
 
-def read_picture(path: Path, mode: str) -> NDArray[np.uint8]:
-    """Decode a picture; [H, W, 3] for the mode RGB, [H, W] for L.
+def _without_label(found: Recognised, name: str) -> str:
+    return f"{name}: a photograph, but no label has its name{advice(found, name)}"
+
+
+def read_files(files: PairFiles, options: LabelOptions | None = None) -> RealPair:
+    """Read one pair; what may be wrong with it is logged as a warning.
 
     Raises:
-        PairError: if it is unreadable; names the file.
+        PairError: a file cannot be used, or does not fit the others; names the file.
     """
+
+    def named(path: Path) -> str:
+        return "/".join(path.parts[-2:])  # with its folder, as messages name it
+
+    paths = {named(path): path for path in (files.photo, files.label, files.mask) if path}
+    names = PairNames(
+        named(files.photo),
+        named(files.label),
+        named(files.mask) if files.mask else None,
+        files.label_may_be_field,
+    )
     try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert(mode))
-    except (OSError, UnidentifiedImageError) as error:
-        raise PairError(f"{path.name}: not a readable picture ({error})") from error
+        pair = read_pair(names, lambda name: paths[name].read_bytes(), options)
+    except PictureFault as fault:
+        raise PairError(f"{Path(fault.file).name}: {fault.detail}") from fault
+    except OSError as error:
+        raise PairError(f"{Path(error.filename or '').name}: {error.strerror}") from error
+    for warning in pair.remarks.warnings:
+        logger.warning("%s: %s", Path(warning.file).name, warning.text)
+    return pair
 
 
 def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -93,7 +131,7 @@ def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(picture, padding)
 
 
-def load_pairs(files: list[PairFiles], size: int) -> PairSet:
+def load_pairs(files: list[PairFiles], size: int, options: LabelOptions | None = None) -> PairSet:
     """Read pairs into memory at ``size`` pixels.
 
     Raises:
@@ -104,26 +142,12 @@ def load_pairs(files: list[PairFiles], size: int) -> PairSet:
     photos = np.empty((len(files), 3, size, size), np.uint8)
     vessels = np.empty((len(files), 1, size, size), np.uint8)
     fields = []
-    for i, pair in enumerate(files):
-        photo, label = read_picture(pair.photo, "RGB"), read_picture(pair.label, "L")
-        if photo.shape[:2] != label.shape:
-            raise PairError(
-                f"{pair.label.name}: {label.shape[1]} x {label.shape[0]} pixels, its photograph has "
-                f"{photo.shape[1]} x {photo.shape[0]}"
-            )
-        if label.max() == label.min():
-            raise PairError(f"{pair.label.name}: one value only, expected vessels and background")
-        label = np.where(label > (int(label.max()) + int(label.min())) // 2, 255, 0).astype(
-            np.uint8
-        )
-        try:
-            if pair.mask is None:
-                fields.append(find_field_of_view(photo).field)
-            else:
-                fields.append(fit_mask(read_picture(pair.mask, "L") > 127))
-        except ValueError as error:
-            raise PairError(f"{(pair.mask or pair.photo).name}: {error}") from error
-        photos[i] = resample(pad_to_square(photo), size).transpose(2, 0, 1)
+    for i, each in enumerate(files):
+        pair = read_files(each, options)
+        assert pair.photograph is not None and pair.vessels is not None and pair.field is not None
+        fields.append(fit_mask(pair.field))
+        photos[i] = resample(pad_to_square(pair.photograph), size).transpose(2, 0, 1)
+        label = pair.vessels.astype(np.uint8) * np.uint8(255)
         vessels[i, 0] = resample(pad_to_square(label), size)
     return PairSet(
         names=tuple(pair.photo.name for pair in files),

@@ -13,7 +13,7 @@ from PIL import Image
 from app.archive.constraints import limits_of
 from app.archive.segment import Entry, PairRecord
 from app.storage import Storage
-from app.uploads.pictures import read_entry, read_record
+from app.uploads.pictures import NoSuchPicture, read_entry, read_record
 from models.likeness import KnownMaps
 from models.loading import Sampler
 from models.quality import OF_MAPS
@@ -60,6 +60,8 @@ def _read_map(
         return np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]))
 
     mask = None if record.mask is None else decode(record.mask)
+    if record.label is None:
+        raise NoSuchPicture(f"picture {number} of {upload_id} has no label")
     return record.file, decode(record.label), mask
 
 

@@ -117,13 +117,27 @@ class UsedPicture:
     label: str
     mask: str | None
     conversions: list[Document]
+    warnings: list[Document] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlabelledPhotograph:
+    """One photograph without a label."""
+
+    number: int
+    image: str
+    conversions: list[Document]
+    warnings: list[Document] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedFile:
+    """One file that is not used, nor its ``partners``."""
+
     file: str
     code: str
     detail: str
+    partners: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +151,7 @@ class Report:
     """What was found in an upload, file by file."""
 
     used: list[UsedPicture]
+    unlabelled: list[UnlabelledPhotograph] = field(default_factory=list)
     refused: list[RefusedFile]
     ignored: list[IgnoredFile]
 

@@ -26,7 +26,14 @@ from app.client.calls import Call, Pause, Steps, T, http_options
 from app.client.client import NEWEST, Client
 from app.client.downloads import quiet
 from app.client.errors import UnreachableError
-from app.client.steps import Contents, EvaluationOptions, OnBytes, OrderOptions, RunOptions
+from app.client.steps import (
+    Contents,
+    EvaluationOptions,
+    OnBytes,
+    OrderOptions,
+    RunOptions,
+    UploadOptions,
+)
 from app.client.uploading import send_package, send_upload
 
 KINDS: dict[str, type[AsyncDataset | AsyncUpload | AsyncTrainingRun | AsyncEvaluation]] = {
@@ -175,17 +182,21 @@ class AsyncUploads:
         self._client = client
 
     async def create(
-        self, source: Path | str, kind: Contents = "pairs", on_bytes: OnBytes = quiet
+        self,
+        source: Path | str,
+        kind: Contents = "pairs",
+        on_bytes: OnBytes = quiet,
+        **options: Unpack[UploadOptions],
     ) -> AsyncUpload:
         """Send a zip, or a folder as one; ``wait()`` then gives the report of its check.
 
         Raises:
-            ClientError: there is nothing to send.
+            ClientError: there is nothing to send, or a link in the folder leads nowhere.
         """
         document = await in_thread(
             self._client,
             on_bytes,
-            lambda client, tell: send_upload(client, Path(source), kind, tell),
+            lambda client, tell: send_upload(client, Path(source), kind, tell, options),
         )
         return read(AsyncUpload, document, client=self._client)
 

@@ -14,7 +14,14 @@ from app.client.calls import Call, Pause, Steps, T, http_options
 from app.client.downloads import quiet
 from app.client.errors import UnreachableError
 from app.client.handles import Dataset, Evaluation, Model, TrainingRun, Upload
-from app.client.steps import Contents, EvaluationOptions, OnBytes, OrderOptions, RunOptions
+from app.client.steps import (
+    Contents,
+    EvaluationOptions,
+    OnBytes,
+    OrderOptions,
+    RunOptions,
+    UploadOptions,
+)
 from app.client.uploading import send_package, send_upload
 
 NEWEST = 20  # of a list, if nothing else is asked for
@@ -157,14 +164,18 @@ class Uploads:
         self._client = client
 
     def create(
-        self, source: Path | str, kind: Contents = "pairs", on_bytes: OnBytes = quiet
+        self,
+        source: Path | str,
+        kind: Contents = "pairs",
+        on_bytes: OnBytes = quiet,
+        **options: Unpack[UploadOptions],
     ) -> Upload:
         """Send a zip, or a folder as one; ``wait()`` then gives the report of its check.
 
         Raises:
-            ClientError: there is nothing to send.
+            ClientError: there is nothing to send, or a link in the folder leads nowhere.
         """
-        document = send_upload(self._client, Path(source), kind, on_bytes)
+        document = send_upload(self._client, Path(source), kind, on_bytes, options)
         return read(Upload, document, client=self._client)
 
     def get(self, upload_id: str) -> Upload:

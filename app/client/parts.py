@@ -5,6 +5,7 @@ come of it, and what is there already is not sent a second time.
 """
 
 import hashlib
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -17,17 +18,20 @@ from app.client.answers import Document
 from app.client.calls import Call, Steps, insist
 from app.client.downloads import AT_ONCE, Runner
 from app.client.errors import ServiceError
-from app.client.steps import Contents, OnBytes
+from app.client.steps import OnBytes
 
 PIECE = 1 << 20  # bytes
 LINKED = 8  # parts that addresses are asked for at a time: they hold for an hour only
 GONE = {409, 410}  # the key stands for an upload that was deleted, or has expired
 
 
-def send_parts(runner: Runner, file: Path, kind: Contents, on_bytes: OnBytes) -> Document:
-    """Send the zip, or what has not come of it yet; the upload, which is then checked."""
+def send_parts(runner: Runner, file: Path, wanted: Document, on_bytes: OnBytes) -> Document:
+    """Send the zip, or what has not come of it yet; the upload, which is then checked.
+
+    ``wanted``: the other fields of the order, such as its kind.
+    """
     size = file.stat().st_size
-    body = {"kind": kind, "bytes": size, "sha256": _digest(file)}
+    body = {**wanted, "bytes": size, "sha256": _digest(file)}
     upload = _begin(runner, body)
     home = f"/uploads/{upload['id']}"
     if not upload["receiving"]:
@@ -49,6 +53,9 @@ def send_parts(runner: Runner, file: Path, kind: Contents, on_bytes: OnBytes) ->
 def _begin(runner: Runner, body: Document) -> Document:
     """The upload of this zip that was begun before, or a new one."""
     key = f"{body['kind']}-{body['sha256']}"
+    if options := {name: body[name] for name in sorted(body.keys() - {"kind", "bytes", "sha256"})}:
+        # Read in another way it is another upload.
+        key += f"-{hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]}"
     try:
         upload = runner.run(steps.order("/multipart-uploads", body, key))
         if upload["receiving"] or upload["status"] in ("queued", "running", "succeeded"):

@@ -51,6 +51,14 @@ class OrderOptions(TypedDict, total=False):
     webhook: Mapping[str, str]
 
 
+class UploadOptions(TypedDict, total=False):
+    """How the check of an upload reads its labels, and whether photographs without one are taken."""
+
+    unlabelled: bool
+    vessel_values: Sequence[int | str]
+    ignore_value: int | str
+
+
 class RunOptions(TypedDict, total=False):
     """The fields of a training run but upload, name, budget and from."""
 

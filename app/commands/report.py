@@ -21,16 +21,31 @@ def report_of(report: Report) -> Group:
         )
         for picture in report.used
     ]
-    refused = [(file.file, file.code, file.detail) for file in report.refused]
+    unlabelled = [(photograph.number, photograph.image) for photograph in report.unlabelled]
+    warned = [
+        (warning["file"], warning["code"], warning["detail"])
+        for picture in (*report.used, *report.unlabelled)
+        for warning in picture.warnings
+    ]
+    refused = [
+        (file.file, file.code, "; ".join([file.detail, *map(_unused, file.partners)]))
+        for file in report.refused
+    ]
     ignored = [(file.file, file.reason) for file in report.ignored]
     for columns, rows in (
         (("number", "used", "changed"), used),
+        (("number", "used without a label"), unlabelled),
+        (("to look at", "why", "what may be wrong"), warned),
         (("refused", "fault", "what is wrong"), refused),
         (("ignored", "why"), ignored),
     ):
         if rows:
             parts += ["", table(columns, rows)]
     return Group(*parts)
+
+
+def _unused(file: str) -> str:
+    return f"{file} is not used either"
 
 
 def figures_of(summary: Summary) -> Table:

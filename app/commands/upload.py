@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from app.client import Upload
+from app.client.steps import UploadOptions
 from app.commands.following import end, follow, transferring
 from app.commands.report import outcome, report_of
 from app.commands.service import Service, service_command
@@ -20,18 +21,45 @@ from app.commands.status import describe
     show_default=True,
     help="Photographs with their vessel maps, or bare vessel maps.",
 )
+@click.option("--unlabelled", is_flag=True, help="Take photographs without a label, too.")
+@click.option(
+    "--vessel-value",
+    "vessel_values",
+    multiple=True,
+    metavar="VALUE",
+    help="A value in labels that is vessel: a number or #rrggbb; may be given again.",
+)
+@click.option("--ignore-value", metavar="VALUE", help="The value in labels of pixels to leave out.")
 @service_command
-def upload(service: Service, path: Path, kind: str) -> None:
+def upload(
+    service: Service,
+    path: Path,
+    kind: str,
+    unlabelled: bool,
+    vessel_values: tuple[str, ...],
+    ignore_value: str | None,
+) -> None:
     """Send a folder or a zip of your own, and show what the check says of each file."""
-    checked = send(service, path, kind)
+    options: UploadOptions = {}
+    if unlabelled:
+        options["unlabelled"] = True
+    if vessel_values:
+        options["vessel_values"] = [_value(text) for text in vessel_values]
+    if ignore_value is not None:
+        options["ignore_value"] = _value(ignore_value)
+    checked = send(service, path, kind, options)
     service.tell(checked.document, describe(checked), *outcome(checked))
     end(service, checked)
 
 
-def send(service: Service, path: Path, kind: str) -> Upload:
+def _value(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def send(service: Service, path: Path, kind: str, options: UploadOptions | None = None) -> Upload:
     """Send it and wait for its check, with bars."""
     with transferring(service, path.name) as on_bytes:
-        sent = service.client.uploads.create(path, kind, on_bytes)  # type: ignore[arg-type]
+        sent = service.client.uploads.create(path, kind, on_bytes, **(options or {}))  # type: ignore[arg-type]
     return follow(service, sent)
 
 

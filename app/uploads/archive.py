@@ -8,6 +8,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ LARGEST_DIRECTORY = 8 << 20
 CHUNK = 1 << 20
 
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # bits of the flags: the data, strongly, the directory too
+UTF8 = 0x800  # bit of the flags: the name is UTF-8
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DRIVE = re.compile(r"[A-Za-z]:")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -119,16 +121,19 @@ class UploadedZip:
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             _check_entry(entry, largest_file)
-            name = str(PurePosixPath(entry.filename))  # ./a.png is a.png
+            name = str(PurePosixPath(_name_of(entry)))  # ./a.png is a.png
             if name in self._entries:
                 raise UploadFault("duplicate_name", f"{name} is in the zip twice.")
             self._entries[name] = entry
+        self._folders = {
+            name for name, entry in self._entries.items() if _name_of(entry).endswith("/")
+        }
         self._check_sizes()
 
     @property
     def files(self) -> list[str]:
         """The names of all files, not of folders, in the order of the zip."""
-        return [name for name, entry in self._entries.items() if not entry.is_dir()]
+        return [name for name in self._entries if name not in self._folders]
 
     def size(self, name: str) -> int:
         """The file's bytes, uncompressed, as the zip has it."""
@@ -184,13 +189,20 @@ def _not_a_zip(start: bytes, error: Exception) -> UploadFault:
     return UploadFault("not_a_zip", "What was uploaded is not a zip.")
 
 
-def _check_entry(entry: zipfile.ZipInfo, largest: int) -> None:
+def _name_of(entry: zipfile.ZipInfo) -> str:
+    """The name with ``/`` between folders; some programs write backslashes, and UTF-8 without saying so."""
     name = entry.orig_filename
+    if not entry.flag_bits & UTF8 and not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
+
+
+def _check_entry(entry: zipfile.ZipInfo, largest: int) -> None:
+    name = _name_of(entry)
     parts = name.removesuffix("/").split("/")
     if name.startswith("/") or DRIVE.match(name):
         raise UploadFault("unsafe_name", f"{name!r} is an absolute name; use relative ones.")
-    if "\\" in name:
-        raise UploadFault("unsafe_name", f"{name!r} has a backslash; separate folders by '/'.")
     if ".." in parts:
         raise UploadFault("unsafe_name", f"{name!r} leads out of the zip.")
     if CONTROL.search(name) or not name.strip("/"):

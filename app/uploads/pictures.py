@@ -19,14 +19,14 @@ OFFSET = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class UploadRecord:
-    """One map, or one pair: what is known of it and where its pictures lie."""
+    """One map, pair or photograph: what is known of it and where its pictures lie."""
 
     number: int  # 0, 1, ... in the order of the names
     file: str  # name in the uploaded zip: of the map, or of the pair's photograph
     width: int  # pixels, the same for all its pictures
     height: int
     vessel_share: float  # of the field of view, 0 to 1; of the whole picture where there is none
-    label: Entry  # 0 or 255
+    label: Entry | None  # 0 or 255; none of a photograph alone
     image: Entry | None = None  # RGB; none in an upload of maps
     mask: Entry | None = None  # field of view, 0 or 255
 
@@ -51,7 +51,7 @@ class PictureWriter:
         size: tuple[int, int],
         vessel_share: float,
         *,
-        label: bytes,
+        label: bytes | None,
         image: bytes | None = None,
         mask: bytes | None = None,
     ) -> UploadRecord:
@@ -67,7 +67,7 @@ class PictureWriter:
             *size,
             vessel_share,
             image=place("image", image),
-            label=self._segment.add(f"labels/{number:06d}.png", label),
+            label=place("label", label),
             mask=place("mask", mask),
         )
         self._lines.append(json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n")

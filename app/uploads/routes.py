@@ -31,7 +31,16 @@ from app.streamed_body import announced_length, stream_body
 from app.uploads import service
 from app.uploads.answers import WATCH_HEADERS, UploadId, answer, look
 from app.uploads.pictures import Which
-from app.uploads.schemas import Contents, Upload, UploadList
+from app.uploads.schemas import (
+    IGNORE_VALUE,
+    UNLABELLED,
+    VESSEL_VALUES,
+    Colour,
+    Contents,
+    Level,
+    Upload,
+    UploadList,
+)
 from app.uploads.views import summary
 
 MOST_BYTES_AT_ONCE = 2 << 30  # of a zip that is sent as one body
@@ -80,6 +89,11 @@ async def create_upload(
         Contents,
         Query(description="Bare label maps, to be rendered; or photographs with their label maps."),
     ],
+    unlabelled: Annotated[bool | None, Query(description=UNLABELLED)] = None,
+    vessel_values: Annotated[
+        list[Level | Colour] | None, Query(max_length=16, description=VESSEL_VALUES)
+    ] = None,
+    ignore_value: Annotated[Level | Colour | None, Query(description=IGNORE_VALUE)] = None,
 ) -> Response:
     """Send a zip of `maps` or `pairs`, as the body. It is stored as it comes, and then checked.
 
@@ -94,7 +108,13 @@ async def create_upload(
     body = stream_body(request, MOST_BYTES_AT_ONCE)
     length = announced_length(request)
     try:
-        upload_id = await service.take_upload(services, caller, kind, length, body)
+        wanted = {
+            "kind": kind,
+            "unlabelled": unlabelled,
+            "vessel_values": vessel_values,
+            "ignore_value": ignore_value,
+        }
+        upload_id = await service.take_upload(services, caller, wanted, length, body)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     upload = await run_in_threadpool(look, services, caller, upload_id)

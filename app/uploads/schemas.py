@@ -1,7 +1,7 @@
 """What users get when they upload maps or pairs."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,28 @@ class Conversion(BaseModel):
     done: str = Field(examples=["EXIF rotation applied"])
 
 
+class Warned(BaseModel):
+    """What may be wrong with a file that is used all the same."""
+
+    file: str
+    code: str = Field(description="A short word for programs.", examples=["label_off"])
+    detail: str
+
+
+class UnlabelledPhotograph(BaseModel):
+    """One photograph without a label, for training."""
+
+    number: int = Field(description="From the number of pairs on, in the order of the names.")
+    image: str = Field(description="Name of the photograph in the zip.")
+    width: int = Field(description="Pixels.")
+    height: int
+    field_confidence: float | None = Field(
+        default=None, description="How sure the field of view found in the photograph is, 0 to 1."
+    )
+    conversions: list[Conversion]
+    warnings: list[Warned] = []
+
+
 class UsedPicture(BaseModel):
     """One map, or one pair, that is good."""
 
@@ -30,7 +52,12 @@ class UsedPicture(BaseModel):
     vessel_share: float = Field(
         description="Of the field of view, 0 to 1; of the whole map if its field is not known."
     )
+    field_confidence: float | None = Field(
+        default=None,
+        description="How sure the field of view found in the photograph is, 0 to 1; null with a mask.",
+    )
     conversions: list[Conversion]
+    warnings: list[Warned] = Field(default=[], description="What may be wrong with its files.")
 
 
 class RefusedFile(BaseModel):
@@ -39,6 +66,9 @@ class RefusedFile(BaseModel):
     file: str
     code: str = Field(description="A short word for programs.", examples=["size_mismatch"])
     detail: str = Field(description="What is wrong, or what would be right.")
+    partners: list[str] = Field(
+        default=[], description="The files that belong to it and are not used either."
+    )
 
 
 class IgnoredFile(BaseModel):
@@ -49,14 +79,26 @@ class IgnoredFile(BaseModel):
 
 
 class Report(BaseModel):
-    """What was found in the zip, file by file."""
+    """What was found in the zip: each file is named once."""
 
     used: list[UsedPicture]
+    unlabelled: list[UnlabelledPhotograph] = Field(
+        default=[], description="Photographs without labels, if the upload may have them."
+    )
     refused: list[RefusedFile]
     ignored: list[IgnoredFile]
 
 
 MOST_BYTES = 16 << 30  # of a zip that is sent by parts
+
+Level = Annotated[int, Field(ge=0, le=65_535)]
+Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+UNLABELLED = "Whether photographs without a label are taken, too, for training; else each is refused by name."
+VESSEL_VALUES = (
+    "The values in labels that are vessel: grey levels, palette indices, or colours as #rrggbb. Needed for "
+    "labels of several values that are no known convention."
+)
+IGNORE_VALUE = "The value in labels of pixels to leave out: neither vessel nor field of view."
 
 
 class PartsOrder(BaseModel):
@@ -77,6 +119,11 @@ class PartsOrder(BaseModel):
         pattern="^[0-9a-f]{64}$",
         description="SHA-256 of the zip in hexadecimal; another zip is refused when it is checked.",
     )
+    unlabelled: bool | None = Field(default=None, description=UNLABELLED)
+    vessel_values: list[Level | Colour] | None = Field(
+        default=None, min_length=1, max_length=16, description=VESSEL_VALUES
+    )
+    ignore_value: Level | Colour | None = Field(default=None, description=IGNORE_VALUE)
 
 
 class Part(BaseModel):
@@ -129,6 +176,9 @@ class UploadRequest(BaseModel):
     sha256: str | None = Field(
         default=None, description="What the zip's SHA-256 must be, where it was given."
     )
+    unlabelled: bool | None = Field(default=None, description=UNLABELLED)
+    vessel_values: list[int | str] | None = Field(default=None, description=VESSEL_VALUES)
+    ignore_value: int | str | None = Field(default=None, description=IGNORE_VALUE)
 
 
 class PartPlan(BaseModel):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from sqlalchemy.orm import Session
@@ -18,20 +18,20 @@ from app.jobs.terms import new_id
 from app.jobs.uploads import UPLOAD_HOURS, create_upload, forget_upload, start_check
 from app.storage import StorageKeyError, job_prefix
 from app.uploads.pictures import NoSuchPicture, Which, read_picture, report_key, zip_key
-from app.uploads.schemas import Contents, Report
+from app.uploads.schemas import Report
 
 
 async def take_upload(
     services: Services,
     caller: Caller,
-    contents: Contents,
+    wanted: dict[str, Any],
     announced: int | None,
     body: AsyncIterator[bytes],
 ) -> str:
     """Store a job, then the body as it comes, and have it checked; returns the job's id.
 
-    ``announced`` is the length that the body is said to have, if any. Nothing is left of a body that
-    breaks off or that is too long.
+    ``wanted`` is the rest of the request, ``announced`` the length that the body is said to have, if any.
+    Nothing is left of a body that breaks off or that is too long.
 
     Raises:
         ProblemError: the body is too long, or does not go on, or was deleted meanwhile.
@@ -42,7 +42,10 @@ async def take_upload(
         create_upload,
         services.db,
         upload_id,
-        request={"kind": contents, "bytes": announced},
+        request={
+            "bytes": announced,
+            **{name: value for name, value in wanted.items() if value is not None},
+        },
         hours=UPLOAD_HOURS,
         **terms_for(services, caller),
     )
@@ -136,9 +139,11 @@ def picture_of(
     refuse_expired(job)
     if job.status != JobStatus.SUCCEEDED:
         raise not_ready(job.status, f"The upload has no pictures: its job is {job.status}.")
-    if number >= job.count:
-        raise not_found(f"picture {number}: the upload has pictures 0 to {job.count - 1}")
     try:
         return read_picture(services.storage, upload_id, number, which)
     except NoSuchPicture:
+        if number >= job.count:
+            raise not_found(
+                f"picture {number}: the upload has pairs or maps 0 to {job.count - 1}"
+            ) from None
         raise not_found(f"{which} of picture {number}") from None

@@ -15,9 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.data.field_of_view import FieldOfView, find_field_of_view, fit_mask
-from models.layouts import PICTURES
-from models.pairs import PairError, PairFiles, pad_to_square, read_picture
+from models.data.decoding import PictureFault
+from models.data.field_of_view import FieldOfView, fit_mask
+from models.data.labels import LabelOptions
+from models.data.layouts import PairNames, is_litter, is_picture
+from models.data.reading import RealPair, faults_of, read_annotation, read_pair
+from models.pairs import PairError, PairFiles, pad_to_square, read_files
 
 # The channels of a map, in this order.
 CHANNELS = ("vessels", "disc", "dark_lesions", "bright_lesions")
@@ -94,16 +97,16 @@ class PhotographSet:
         return torch.cat(parts, dim=1).float() / 255
 
 
-def read_labelled(files: Sequence[PairFiles], size: int, source: str) -> PhotographSet:
+def read_labelled(
+    files: Sequence[PairFiles], size: int, source: str, options: LabelOptions | None = None
+) -> PhotographSet:
     """Read photographs with the vessel maps that people drew; ``source`` names the data set.
 
     Raises:
         PairError: if a file is unreadable, a label's size is not its photograph's, or no field of view is
             found; names the file.
     """
-    return _collect(
-        [_Source(f.photo, {"vessels": (f.label,)}, f.mask) for f in files], size, source
-    )
+    return _collect([_Source(f.photo, {}, f) for f in files], size, source, options)
 
 
 def read_unlabelled(folder: Path, size: int, source: str) -> PhotographSet:
@@ -114,7 +117,7 @@ def read_unlabelled(folder: Path, size: int, source: str) -> PhotographSet:
     Raises:
         PairError: if there is no photograph, or one is unreadable; names the file.
     """
-    photos = sorted(p for p in folder.glob("*") if p.suffix.lower() in PICTURES)
+    photos = sorted(p for p in folder.glob("*") if is_picture(p.name) and not is_litter(p.name))
     if not photos:
         raise PairError(f"{folder}: no photographs found")
     found = {
@@ -130,52 +133,44 @@ def read_unlabelled(folder: Path, size: int, source: str) -> PhotographSet:
                 if any(found[name] for name in names):
                     paths = (found[name].get(photo.stem) for name in names)
                     annotations[channel] = tuple(path for path in paths if path)
-        sources.append(_Source(photo, annotations, None))
+        sources.append(_Source(photo, annotations))
     return _collect(sources, size, source)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A photograph, the files of each annotated channel (none: nothing of it is there), and a mask."""
+    """A photograph, the files of each annotated channel (none: nothing of it is there), and its pair, if
+    people drew its vessels."""
 
     photo: Path
     annotations: dict[str, tuple[Path, ...]]
-    mask: Path | None
+    pair: PairFiles | None = None
 
 
-def _collect(sources: Sequence[_Source], size: int, name: str) -> PhotographSet:
+def _collect(
+    sources: Sequence[_Source], size: int, name: str, options: LabelOptions | None = None
+) -> PhotographSet:
     count = len(sources)
     photographs = np.zeros((count, 3, size, size), np.uint8)
     maps = np.zeros((count, len(CHANNELS), size, size), np.uint8)
     known = np.zeros((count, len(CHANNELS)), np.bool_)
     inside = np.zeros((count, 1, size, size), np.uint8)
     for i, source in enumerate(sources):
-        photo = read_picture(source.photo, "RGB")
-        square = pad_to_square(photo)
-        try:
-            if source.mask:
-                field = fit_mask(read_picture(source.mask, "L") > 127)
-            else:
-                field = find_field_of_view(photo).field
-        except ValueError as error:
-            raise PairError(f"{(source.mask or source.photo).name}: {error}") from error
+        read = _read(source, options)
+        assert read.photograph is not None and read.field is not None
+        square, field = pad_to_square(read.photograph), fit_mask(read.field)
+        present = _annotated(source, read)
         left, top, length = _frame(field)
         box = tuple(len(square) * end for end in (left, top, left + length, top + length))
         photographs[i] = _crop(square, box, size).transpose(2, 0, 1)
         inside[i, 0] = field.in_crop(left, top, length).draw(size)
         photographs[i] *= inside[i]
-        for channel, paths in source.annotations.items():
+        for channel, marked in present.items():
             c = CHANNELS.index(channel)
             known[i, c] = True
-            for path in paths:
-                label = read_picture(path, "L")
-                if label.shape != photo.shape[:2]:
-                    raise PairError(
-                        f"{path.name}: {label.shape[1]} x {label.shape[0]} pixels, its photograph has "
-                        f"{photo.shape[1]} x {photo.shape[0]}"
-                    )
-                present = np.where(label > 127, np.uint8(255), np.uint8(0))
-                maps[i, c] = np.maximum(maps[i, c], _crop(pad_to_square(present), box, size))
+            for each in marked:
+                drawn = pad_to_square(each.astype(np.uint8) * np.uint8(255))
+                maps[i, c] = np.maximum(maps[i, c], _crop(drawn, box, size))
         maps[i] *= inside[i]
     return PhotographSet(
         names=tuple(source.photo.name for source in sources),
@@ -186,6 +181,33 @@ def _collect(sources: Sequence[_Source], size: int, name: str) -> PhotographSet:
         fields=torch.from_numpy(inside),
         traced=torch.zeros(count, dtype=torch.bool),
     )
+
+
+def _read(source: _Source, options: LabelOptions | None) -> RealPair:
+    if source.pair is not None:
+        return read_files(source.pair, options)
+    try:
+        return read_pair(PairNames(source.photo.name, None), lambda _: source.photo.read_bytes())
+    except PictureFault as fault:
+        raise PairError(f"{fault.file}: {fault.detail}") from fault
+
+
+def _annotated(source: _Source, read: RealPair) -> dict[str, list[NDArray[np.bool_]]]:
+    """The maps of each annotated channel, each [H, W]."""
+    assert read.photograph is not None
+    height, width = read.photograph.shape[:2]
+    found: dict[str, list[NDArray[np.bool_]]] = {}
+    if read.vessels is not None:
+        found["vessels"] = [read.vessels]
+    for channel, paths in source.annotations.items():
+        found[channel] = []
+        for path in paths:
+            try:
+                with faults_of(path.name):
+                    found[channel].append(read_annotation(path.read_bytes(), (height, width)))
+            except PictureFault as fault:
+                raise PairError(f"{fault.file}: {fault.detail}") from fault
+    return found
 
 
 def _frame(field: FieldOfView) -> tuple[float, float, float]:

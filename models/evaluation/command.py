@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from models.data.labels import LabelOptions, add_label_arguments, label_options
 from models.devices import keep_freed_memory
 from models.evaluation.gather import describe, gather
 from models.evaluation.pair_arrays import EvaluationData
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         help="the model learned from the first N real pairs by name (those that the package names); the "
         "others are held out",
     )
+    add_label_arguments(options)
     add("--run", type=Path, required=True, metavar="FOLDER", help="folder for the report")
     add(
         "--only",
@@ -128,6 +130,7 @@ def evaluate(options: argparse.Namespace) -> None:
         )
     wanted = [step for step in every if options.only is None or part_of(step) in options.only]
     files = find_pairs(options.pairs)
+    labels = label_options(options)
     asked = {
         "package": package.digest if package else None,
         "order": [path.name for path in options.order],
@@ -135,12 +138,16 @@ def evaluate(options: argparse.Namespace) -> None:
         "train": options.train,
         "settings": asdict(settings),
     }
+    if labels != LabelOptions():
+        asked["labels"] = asdict(labels)
     run = RunFolder(options.run, asked)
     with run.taken("pairs", wait=True):
         data = run.pairs()
         if data is None:
             print("reading and drawing pairs", file=sys.stderr)
-            data = gather(files, settings, package, options.order, options.train, options.device)
+            data = gather(
+                files, settings, package, options.order, options.train, options.device, labels
+            )
             run.keep_pairs(data)
     with stop_on_signals() as stopped:
         for number, step in enumerate(wanted, start=1):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.data.labels import LabelOptions
 from models.devices import Device
 from models.evaluation.orders import order_facts, ordered_pairs
 from models.evaluation.pair_arrays import (
@@ -38,13 +39,14 @@ def gather(
     archives: Sequence[Path] = (),
     train: int | None = None,
     device: str = "auto",
+    labels: LabelOptions | None = None,
 ) -> EvaluationData:
     """The pairs of an evaluation.
 
     files: all real pairs. package: the model; draws the synthetic pairs if there is no order, and
     photographs the real labels. archives: zips of the order that is evaluated in its place. train:
     so many real pairs, the first by name, count as learned from; by default those that the package
-    names.
+    names. labels: which values of the real labels are vessel.
 
     Raises:
         ValueError: if neither package nor order is given, they do not belong together, or the real
@@ -56,7 +58,7 @@ def gather(
     ours, held_out = split([file.photo.name for file in files], learned, train)
 
     def real(size: int) -> tuple[PairArrays, PairArrays, NDArray[np.float32]]:
-        loaded = load_pairs(list(files), 2 * size)
+        loaded = load_pairs(list(files), 2 * size, labels)
         pairs, shares = real_pairs(loaded, size), vessel_shares(loaded, size)
         return pairs.take(ours), pairs.take(held_out), shares[ours]
 

@@ -14,6 +14,7 @@ from typing import Any, get_args
 import torch
 from tqdm import tqdm
 
+from models.data.labels import add_label_arguments, label_options
 from models.devices import Device, keep_freed_memory
 from models.package import Eye, load_package
 from models.pairs import PairError, find_pairs, load_pairs
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         help="only learn to trace the vessels of what the package draws (stage photo)",
     )
     add("--first", type=int, help="train on the first N pairs in name order (all)")
+    add_label_arguments(options)
     add("--run", type=Path, required=True, help="folder for checkpoints, curves and sample sheets")
     add("--stage", choices=["vessel", "photo", "both"], default="both")
     add("--resolution", type=int, default=256, help="side in pixels, a power of two (256)")
@@ -119,7 +121,8 @@ def run_stages(options: argparse.Namespace) -> bool:
     package = load_package(options.from_package) if options.from_package else None
     device = Device.choose(own_device(options.device))
     team = Team.join(device.name)
-    pairs = load_pairs(find_pairs(options.pairs, options.first), size=2 * options.resolution)
+    files = find_pairs(options.pairs, options.first)
+    pairs = load_pairs(files, 2 * options.resolution, label_options(options))
     options.run.mkdir(parents=True, exist_ok=True)
 
     one, two = make_stages(

@@ -19,6 +19,7 @@ from app.access.tables import Scope
 from app.client import (
     AsyncClient,
     Client,
+    ClientError,
     DamagedError,
     Dataset,
     JobFailedError,
@@ -34,7 +35,9 @@ from app.client import (
     uploading,
 )
 from app.client.contents import _digest
-from app.client.steps import EvaluationOptions, OrderOptions, RunOptions
+from app.client.downloads import quiet
+from app.client.steps import EvaluationOptions, OrderOptions, RunOptions, UploadOptions
+from app.client.uploading import send_upload
 from app.deps import Services
 from app.main import create_app
 from app.settings import Access, Settings
@@ -176,6 +179,21 @@ def test_an_upload_that_may_have_come_is_not_sent_again(settings: Settings, tmp_
         with pytest.raises(UnreachableError):
             client.uploads.create(tmp_path)
         assert (len(client.uploads.list()), lossy.posts) == (1, 1)
+
+
+def test_linked_files_and_folders_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "data/images").mkdir(parents=True)
+    (tmp_path / "data/images/1.png").write_bytes(b"1")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/.hidden").write_bytes(b"2")
+    (tmp_path / "own/2.png").symlink_to(tmp_path / "data/images/1.png")
+    (tmp_path / "own/images").symlink_to(tmp_path / "data/images")
+    (tmp_path / "data/images/again").symlink_to(tmp_path / "data")
+    with uploading._as_zip(tmp_path / "own") as zipped, ZipFile(zipped) as archive:
+        assert archive.namelist() == ["2.png", "images/1.png"]
+    (tmp_path / "own/lost.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(ClientError, match=r"lost\.png: a link to .*nowhere\.png"):
+        send_upload(None, tmp_path / "own", "pairs", quiet)  # type: ignore[arg-type]
 
 
 def test_a_large_upload_goes_on_where_it_was(
@@ -340,6 +358,9 @@ def test_the_types_know_the_fields_that_the_service_has() -> None:
     )
     assert {"upload", "model", "dataset", *get_type_hints(EvaluationOptions)} == _schema_fields(
         "EvaluationOrder"
+    )
+    assert {"kind", "bytes", "sha256", *get_type_hints(UploadOptions)} == _schema_fields(
+        "PartsOrder"
     )
     for name in ("layout", "image_format", "eye"):
         choices = OPENAPI["components"]["schemas"]["DatasetOrder"]["properties"][name]["anyOf"][0]

@@ -53,12 +53,23 @@ def leftovers(services: Services) -> list[str]:
     return services.storage.list() + ["unfinished"] * unfinished
 
 
+def test_an_upload_says_how_its_labels_are_read(api: TestClient) -> None:
+    wanted = "unlabelled=true&vessel_values=1&vessel_values=%23ff0000&ignore_value=255"
+    request = send(api, pack(pairs(1)), f"pairs&{wanted}")
+    shown = api.get(request).json()["request"]
+    assert shown["unlabelled"] is True
+    assert (shown["vessel_values"], shown["ignore_value"]) == ([1, "#ff0000"], 255)
+    response = api.post("/uploads?kind=pairs&vessel_values=red", content=b"", headers=ZIP)
+    assert response.status_code == 422
+
+
 def test_an_upload_from_zip_to_pictures(api: TestClient, services: Services) -> None:
     data = pack(pairs(2) | {"images/2.png": picture(photograph(2)), "notes.txt": b""})
     response = api.post("/uploads?kind=pairs", content=data, headers=ZIP)
     assert (response.status_code, response.headers["retry-after"]) == (202, "2")
     waiting = response.json()
-    assert waiting["request"] == {"kind": "pairs", "bytes": len(data), "sha256": None}
+    unset = dict.fromkeys(("sha256", "unlabelled", "vessel_values", "ignore_value"))
+    assert waiting["request"] == {"kind": "pairs", "bytes": len(data), **unset}
     assert (waiting["status"], waiting["report"], waiting["receiving"]) == ("queued", None, False)
     assert waiting["expires_at"] is None
     home = response.headers["location"]
@@ -99,7 +110,7 @@ def test_a_refused_upload_says_why(api: TestClient, services: Services) -> None:
     make_items(services)
     upload = api.get(home).json()
     assert (upload["status"], upload["error"]["code"]) == ("failed", "not_a_zip")
-    assert upload["report"] == {"used": [], "refused": [], "ignored": []}
+    assert upload["report"] == {"used": [], "unlabelled": [], "refused": [], "ignored": []}
     problem(api.get(f"{home}/pictures/0/label"), 409)
 
 

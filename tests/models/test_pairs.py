@@ -68,7 +68,7 @@ def test_a_mask_file_decides_the_field_of_view(folder):
 
 def test_a_missing_label_is_named(folder):
     (folder / "labels" / "eye_03_expert.png").unlink()
-    with pytest.raises(PairError, match=r"eye_03\.png: no label"):
+    with pytest.raises(PairError, match=r"eye_03\.png: a photograph, but no label"):
         find_pairs(folder)
 
 
@@ -81,7 +81,7 @@ def test_a_missing_folder_is_named(folder):
 def test_a_truncated_file_is_named(folder):
     path = folder / "images" / "eye_01.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(PairError, match=r"eye_01\.png: not a readable picture"):
+    with pytest.raises(PairError, match=r"eye_01\.png: cannot be decoded"):
         load_pairs(find_pairs(folder), 50)
 
 

@@ -37,4 +37,4 @@ class Checked:
         return np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]))
 
 
-Check = Callable[[str, bytes], Checked]  # takes the kind and the zip
+Check = Callable[..., Checked]  # takes the kind, the zip and options of the upload

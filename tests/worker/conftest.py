@@ -63,11 +63,11 @@ def check(settings: Settings, db: Database, storage: Storage) -> Check:
     """Uploads a zip of ``maps`` or ``pairs`` and has a worker check it."""
     worker = Worker(settings, db, storage)
 
-    def upload(kind: str, data: bytes) -> Checked:
+    def upload(kind: str, data: bytes, **options: Any) -> Checked:
         upload_id = new_id(JobKind.UPLOAD)
         with storage.write(zip_key(upload_id)) as file:
             file.write(data)
-        create_upload(db, upload_id, request={"kind": kind, "bytes": len(data)}, hours=1)
+        create_upload(db, upload_id, request={"kind": kind, "bytes": len(data), **options}, hours=1)
         assert start_check(db, upload_id, len(data))
         assert worker.work()
         assert zip_key(upload_id) not in storage.list()

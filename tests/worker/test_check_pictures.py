@@ -28,7 +28,8 @@ def of_scans(scans: int) -> bytes:
 
 def coloured() -> Pixels:
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
-    pixels[vessels()] = (255, 0, 0)
+    pixels[vessels()] = (255, 255, 0)
+    pixels[:, : SIDE // 2][vessels()[:, : SIDE // 2]] = (255, 0, 0)
     return pixels
 
 
@@ -40,7 +41,7 @@ FAULTS = {
     "cut off": ("x.png", OTHER[: len(OTHER) // 2], "damaged_picture"),
     "text": ("x.png", b"I am no picture", "not_a_picture"),
     "zip by another name": ("x.png", WHOLE, "not_a_picture"),
-    "other format": ("x.png", picture(vessels(2), "BMP"), "not_a_picture"),
+    "other format": ("x.png", picture(vessels(2), "TGA"), "not_a_picture"),
     "too many pixels": ("x.png", png_of_size(8192, 4097), "too_many_pixels"),
     "far too many pixels": ("x.png", png_of_size(100_000, 100_000), "too_many_pixels"),
     "too few pixels": ("x.png", picture(vessels()[:16]), "too_few_pixels"),
@@ -49,7 +50,7 @@ FAULTS = {
     "nested tar": ("x.tar.gz", b"", "nested_archive"),
     "black": ("x.png", picture(np.zeros((SIDE, SIDE), bool)), "empty"),
     "white": ("x.png", picture(np.ones((SIDE, SIDE), bool)), "empty"),
-    "in colour": ("x.png", picture(coloured()), "in_colour"),
+    "in colours": ("x.png", picture(coloured()), "in_colour"),
     "photograph in colour": ("x.png", picture(photograph()), "in_colour"),
     "photograph in grey": ("x.png", picture(NOISE), "not_a_label"),
     "mask": ("x.png", picture(np.arange(SIDE) % 2 * np.ones((SIDE, 1)) > 0.5), "not_a_label"),
@@ -159,12 +160,12 @@ LABELS = {
     "palette": (of_mode(255 * VESSELS.astype(np.uint8), "P"), "palette to grey"),
     "RGB": (picture(np.dstack([255 * VESSELS.astype(np.uint8)] * 3)), "RGB to grey"),
     "JPEG": (picture(VESSELS, "JPEG", quality=90), "cut at half"),
-    "16 bit": (picture(VESSELS.astype(np.uint16) * 65535), "16 bit"),
+    "16 bit": (picture(VESSELS.astype(np.uint16) * 65535), "values 0 and 65535"),
     "16 bit 0 and 1": (picture(VESSELS.astype(np.uint16)), "values 0 and 1"),
     "EXIF rotation": (turned(VESSELS), "EXIF rotation applied"),
     "alpha": (
         picture(np.dstack([255 * VESSELS.astype(np.uint8)] * 3 + [255 * VESSELS.astype(np.uint8)])),
-        "transparency composited on black",
+        "alpha channel",
     ),
 }
 

@@ -50,7 +50,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(PairError, match=r"black\.png: no field of view"):
         read_unlabelled(tmp_path / "photographs", 64, "none")
     (tmp_path / "photographs" / "black.png").write_bytes(b"not a picture")
-    with pytest.raises(PairError, match=r"black\.png: not a readable picture"):
+    with pytest.raises(PairError, match=r"black\.png: not a picture"):
         read_unlabelled(tmp_path / "photographs", 64, "none")
 
 

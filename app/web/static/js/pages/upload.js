@@ -57,6 +57,7 @@ function state(upload) {
     waits && (upload.parts ? h("progress", { value: upload.parts.received, max: upload.parts.count, "aria-label": "Parts that have come" }) : h("progress", { "aria-label": upload.receiving ? "Being sent" : "Being checked" })),
     upload.report && facts([
       ["Used", count(upload.report.used.length, upload.request.kind === "maps" ? "map" : "pair")],
+      upload.report.unlabelled.length > 0 && ["Without a label", count(upload.report.unlabelled.length, "photograph")],
       ["Refused", count(upload.report.refused.length, "file")],
       ["Not looked at", count(upload.report.ignored.length, "file")],
       upload.report.used.length > 0 && ["Vessel share, mean", percent(upload.report.used.reduce((sum, { vessel_share: part }) => sum + part, 0) / upload.report.used.length)],
@@ -64,12 +65,17 @@ function state(upload) {
 }
 
 function report(upload, signal) {
-  const { used, refused, ignored } = upload.report;
+  const { used, unlabelled, refused, ignored } = upload.report;
+  const warned = [...used, ...unlabelled].flatMap(({ warnings }) => warnings);
   return [
     refused.length > 0 && h("section", { class: "stack" }, h("h2", {}, "Refused"),
-      table(["File", "Why"], refused.map(({ file, detail }) => [file, detail]))),
-    changes(used),
+      table(["File", "Why"], refused.map(({ file, detail, partners }) => [file, [detail, ...partners.map((name) => `${name} is not used either`)].join("; ")]))),
+    warned.length > 0 && h("section", { class: "stack" }, h("h2", {}, "To look at"),
+      table(["File", "What may be wrong"], warned.map(({ file, detail }) => [file, detail]))),
+    changes([...used, ...unlabelled]),
     used.length > 0 && h("section", { class: "stack" }, h("h2", {}, "Used"), pictures(upload, used, signal)),
+    unlabelled.length > 0 && h("details", { class: "more" }, h("summary", {}, `Without a label (${unlabelled.length})`),
+      table(["Photograph", "Size"], unlabelled.map(({ image, width, height }) => [image, `${width} × ${height}`]))),
     ignored.length > 0 && h("details", { class: "more" }, h("summary", {}, `Not looked at (${ignored.length})`),
       table(["File", "Why"], ignored.map(({ file, reason }) => [file, reason]))),
   ];
@@ -103,7 +109,8 @@ function tile(upload, record, signal) {
   return h("li", {}, h("div", { class: "tile" },
     upload.status === "succeeded" && h("span", { class: "pictures" },
       record.image && picture(`${home}/image`, `Photograph ${name}`, signal, { loading: "lazy" }),
-      picture(`${home}/label`, `Vessels of ${name}`, signal, { loading: "lazy" })),
+      picture(`${home}/label`, `Vessels of ${name}`, signal, { loading: "lazy" }),
+      record.field_confidence !== null && picture(`${home}/mask`, `Field of view found in ${name}`, signal, { loading: "lazy" })),
     h("span", { class: "caption", title: path }, h("b", {}, name), h("span", { class: "soft" }, `${record.width} × ${record.height} · ${percent(record.vessel_share)}`))));
 }
 
