@@ -24,8 +24,11 @@ def report_of(report: Report) -> Group:
     unlabelled = [(photograph.number, photograph.image) for photograph in report.unlabelled]
     warned = [
         (warning["file"], warning["code"], warning["detail"])
-        for picture in (*report.used, *report.unlabelled)
-        for warning in picture.warnings
+        for warnings in (
+            *(picture.warnings for picture in report.used),
+            *(photograph.warnings for photograph in report.unlabelled),
+        )
+        for warning in warnings
     ]
     refused = [
         (file.file, file.code, "; ".join([file.detail, *map(_unused, file.partners)]))

@@ -78,8 +78,8 @@ def find_edges(contrast: _Floats, noise: float) -> Edges:
     for level in np.geomspace(low, high, _LEVELS):
         for side in range(4):
             found.append(_seen_from(contrast, scaled, float(level), side))
-    x, y, weight, side, line = (np.concatenate(part) for part in zip(*found, strict=True))
-    return Edges(x, y, weight, side.astype(np.int64), line.astype(np.int64))
+    x, y, weight, sides, lines = (np.concatenate(part) for part in zip(*found, strict=True))
+    return Edges(x, y, weight, sides.astype(np.int64), lines.astype(np.int64))
 
 
 def _seen_from(contrast: _Floats, scaled: _Floats, level: float, side: int) -> tuple[_Floats, ...]:
@@ -103,7 +103,7 @@ def _seen_from(contrast: _Floats, scaled: _Floats, level: float, side: int) -> t
         place = values.shape[1] - place
     along = lines + 0.5
     x, y = (place, along) if side >= 2 else (along, place)
-    return x, y, _sharpness(rise), np.full(len(x), side), lines
+    return x, y, _sharpness(rise), np.full(len(x), float(side)), lines.astype(np.float64)
 
 
 def find_circle(edges: Edges, shape: tuple[int, ...]) -> tuple[float, float, float] | None:

@@ -321,11 +321,11 @@ def _by_options(image: Image.Image, options: LabelOptions, note: Note) -> LabelC
         ignored = where(options.ignore_value)
         note(f"value {options.ignore_value} ignored")
     if not options.vessel_values:
-        kept = pixels[~ignored]
+        left_out = np.zeros(pixels.shape, bool) if ignored is None else ignored
+        kept = pixels[~left_out]
         if not kept.size:
             raise PictureFault("empty", "no vessels: all of it is to be ignored")
-        rest = np.where(ignored, kept.min(), pixels)
-        found = _of_grey(rest, note)
+        found = _of_grey(np.where(left_out, kept.min(), pixels), note)
         return LabelClasses(found.vessels, ignored, found.certain)
     vessels = np.zeros(pixels.shape, bool)
     for value in options.vessel_values:
