@@ -27,7 +27,7 @@ class DenoiserConfig:
 
     maps: int = Field(default=2, ge=1, description="channels that are drawn: vessels and disc")
     size: int = Field(default=64, ge=8, description="side of the maps in pixels")
-    steps: int = Field(default=16, ge=1, le=1000, description="denoising steps of a drawn map")
+    steps: int = Field(default=10, ge=1, le=1000, description="denoising steps of a drawn map")
     channels: tuple[int, ...] = Field(
         default=(64, 96, 128, 160), min_length=2, description="feature maps at 1/2, 1/4, ..."
     )
