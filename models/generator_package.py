@@ -22,7 +22,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.data.photographs import CHANNELS
-from models.networks.lesion_generator import LesionConfig, LesionGenerator
 from models.networks.map_denoiser import DenoiserConfig, MapDenoiser
 from models.networks.translator import Translator, TranslatorConfig
 from models.networks.upsamplers import Enhancer, MapUpsampler, UpsamplerConfig
@@ -62,8 +61,7 @@ class GeneratorSampling:
 
     batch_size: the fixed batch the networks run at. thresholds: by resolution, the fraction of a pixel from
     which a drawn map counts as vessel. radius: of the field of view, as a fraction of the side. eye: the one
-    that stage one draws, before some are mirrored. lesion_frequency: how often an eye has lesions where an
-    order says "mixed"; None where the model draws none.
+    that stage one draws, before some are mirrored.
     """
 
     batch_size: int = Field(ge=1, le=1024)
@@ -71,7 +69,6 @@ class GeneratorSampling:
     radius: float = Field(gt=0, le=0.5)
     cameras: tuple[Camera, ...] = Field(min_length=1)
     eye: Literal["left", "right"] = "left"
-    lesion_frequency: float | None = Field(default=None, ge=0, le=1)
 
 
 class GeneratorPackage:
@@ -89,16 +86,9 @@ class GeneratorPackage:
         self.upsampler_configs = _configs(networks, "vessel")
         self.enhancer_configs = _configs(networks, "translator")
         self.translator_config = TranslatorConfig(**networks["translator"]["config"])
-        lesions = networks.get("lesions")
-        self.lesion_config = LesionConfig(**lesions["config"]) if lesions else None
         self.sampling = TypeAdapter(GeneratorSampling).validate_python(manifest["sampling"])
-        self.channels = CHANNELS if lesions else CHANNELS[:2]
+        self.channels = CHANNELS[: self.denoiser_config.maps]
         self._tensors = tensors
-
-    @property
-    def draws_lesions(self) -> bool:
-        """Whether its maps have lesions."""
-        return self.lesion_config is not None
 
     def check_resolution(self, resolution: int | None) -> int:
         """The resolution, in pixels, or the smallest if None is given.
@@ -118,12 +108,6 @@ class GeneratorPackage:
             size: self._filled(MapUpsampler(config), f"vessel_{size}")
             for size, config in self.upsampler_configs.items()
         }
-
-    def lesion_generator(self) -> LesionGenerator | None:
-        """A new network that draws lesions; None if the model draws none."""
-        if self.lesion_config is None:
-            return None
-        return self._filled(LesionGenerator(self.lesion_config), "lesions")
 
     def translator(self) -> Translator:
         """A new stage-two network with the package's weights."""
@@ -195,11 +179,7 @@ def load_generator_package(folder: Path) -> GeneratorPackage:
     except TypeError as error:
         raise PackageError(f"{manifest_path}: {error}") from error
     _check_sizes(manifest_path, package)
-    if (package.lesion_config is None) != (package.sampling.lesion_frequency is None):
-        raise PackageError(
-            f"{manifest_path}: networks.lesions and sampling.lesion_frequency need each other"
-        )
-    package.map_denoiser(), package.map_upsamplers(), package.lesion_generator()
+    package.map_denoiser(), package.map_upsamplers()
     package.translator(), package.enhancers()
     package.style_densities()
     return package
@@ -217,8 +197,7 @@ def write_generator_package(
     Args:
         facts: name, version, title, created, licence, training_data, expected and metrics.
         networks: ``vessel`` draws coarse maps, ``vessel_N`` doubles maps to N pixels, ``translator`` renders
-            photographs of the smallest resolution, ``translator_N`` doubles photographs to N pixels, and
-            ``lesions``, if the model draws them, adds them at the smallest resolution.
+            photographs of the smallest resolution, and ``translator_N`` doubles photographs to N pixels.
         styles: the density of each of ``sampling.cameras``.
 
     Raises:
@@ -242,12 +221,11 @@ def write_generator_package(
         path.chmod(0o644)  # safetensors writes for the owner alone
         described[name] = {"class": type(network).__name__, "config": asdict(network.config)}  # type: ignore[call-overload]
     listed = sorted(p for p in folder.iterdir() if p.is_file() and p.name != MANIFEST)
-    lesions = "lesions" in networks
     manifest = {
         "format": FORMAT,
         **facts,
         "resolutions": list(sampling.thresholds),
-        "channels": list(CHANNELS if lesions else CHANNELS[:2]),
+        "channels": list(CHANNELS[: networks["vessel"].config.maps]),  # type: ignore[index, union-attr]
         "networks": described,
         "sampling": asdict(sampling),
         "files": {p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for p in listed},
@@ -285,7 +263,7 @@ def _check_sizes(path: Path, package: GeneratorPackage) -> None:
         raise PackageError(f"{path}: sampling.thresholds must have each of the resolutions")
 
 
-def write_tiny_generator_package(folder: Path, *, lesions: bool = True) -> Path:
+def write_tiny_generator_package(folder: Path) -> Path:
     """An untrained package that draws pairs of 64 and 128 px in milliseconds, for tests."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
@@ -298,12 +276,10 @@ def write_tiny_generator_package(folder: Path, *, lesions: bool = True) -> Path:
         "translator": Translator(TranslatorConfig(style=4, channels=(4, 8))),
         "translator_128": Enhancer(UpsamplerConfig(style=4, channels=(4, 8))),
     }
-    if lesions:
-        networks["lesions"] = LesionGenerator(LesionConfig(latent=4, channels=(4, 8)))
     torch.set_rng_state(state)
     data = {"name": "none", "licence": "CC0-1.0", "attribution": "none", "url": "", "images": []}
     facts = {
-        "name": "tiny-generator" if lesions else "tiny-generator-sound",
+        "name": "tiny-generator",
         "version": "0.0.1",
         "title": "Untrained networks for tests",
         "created": "2026-12-01",
@@ -317,9 +293,7 @@ def write_tiny_generator_package(folder: Path, *, lesions: bool = True) -> Path:
         "metrics": {},
     }
     cameras = (Camera("round", 1.0, (1.0,)), Camera("cut", 1.0, (0.4, 0.42)))
-    sampling = GeneratorSampling(
-        4, {64: 0.4, 128: 0.4}, 0.49, cameras, "left", 0.5 if lesions else None
-    )
+    sampling = GeneratorSampling(4, {64: 0.4, 128: 0.4}, 0.49, cameras, "left")
     density = StyleDensity(torch.ones(1), torch.zeros(1, 4), torch.eye(4)[None])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "CARD.md").write_text("# tiny\n\nUntrained, for tests.\n")

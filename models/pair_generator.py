@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.data.field_of_view import FieldOfView
-from models.data.photographs import BRIGHT, DARK, DISC, VESSELS
+from models.data.photographs import DISC, VESSELS
 from models.devices import Device
 from models.generator_package import GeneratorPackage
 from models.pairs import pad_to_square, resample
 from models.sampling import DEFAULT_OPTIONS, Pair, SamplingOptions
-from models.seeds import doubling_seed, lesion_seed, photograph_seed
+from models.seeds import doubling_seed, photograph_seed
 
 Member = TypeVar("Member")
-# Fraction of a pixel from which the disc and lesions count in their masks.
+# Fraction of a pixel from which the disc counts in its mask.
 PRESENT = 0.5
 
 
@@ -56,9 +56,6 @@ class _Random:
     mirrored: bool
     field: FieldOfView
     style: Tensor
-    ill: bool
-    lesion_latent: Tensor
-    lesion_noise: list[Tensor]
 
 
 class PairGenerator:
@@ -93,8 +90,6 @@ class PairGenerator:
         }
         self._base = package.resolution
         self._threshold = package.sampling.thresholds[self.resolution]
-        lesions = package.lesion_generator()
-        self._lesions = self._placed(lesions) if lesions else None
         self._densities = package.style_densities()
         if self._device.gpu:
             torch.backends.cudnn.deterministic = True
@@ -126,6 +121,8 @@ class PairGenerator:
         self, seeds: Sequence[int], options: SamplingOptions = DEFAULT_OPTIONS
     ) -> list[DrawnMap]:
         """Stage one: the maps of 1 to ``batch_size`` seeds. Raises as :meth:`sample`."""
+        if options.lesions == "all":
+            raise ValueError("the package draws no lesions")
         drawn = [self._random(seed, options) for seed in seeds]
         batch = self._fill(drawn)
         fields = self._fields([each.field for each in batch])
@@ -133,8 +130,9 @@ class PairGenerator:
             noise = self._on_device([each.noise for each in batch])
             maps = self._denoiser.draw(noise, at_size(fields, noise.shape[-1]))
             maps = self._doubled(maps, fields, batch, self._base)
-            lesions = self._draw_lesions(maps, at_size(fields, self._base), batch)
-            maps = self._doubled(torch.cat([maps, lesions], 1), fields, batch, self.resolution)
+            # The translator and finer doublings know lesions, too, which no network draws yet.
+            maps = torch.cat([maps, torch.zeros_like(maps)], 1)
+            maps = self._doubled(maps, fields, batch, self.resolution)
         mirrored = torch.tensor([each.mirrored for each in batch], device=maps.device)
         # Fields of view are symmetric: only what lies in them is mirrored.
         maps = torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
@@ -148,16 +146,6 @@ class PairGenerator:
             planes = self._stacked([each.upsampler_noise[side] for each in batch])
             maps = self._upsamplers[side](maps, at_size(fields, side), latents, planes)
         return maps
-
-    def _draw_lesions(self, maps: Tensor, fields: Tensor, batch: Sequence[_Random]) -> Tensor:
-        empty = torch.zeros_like(maps[:, :2])
-        if self._lesions is None or not any(each.ill for each in batch):
-            return empty
-        latents = self._on_device([each.lesion_latent for each in batch])
-        planes = self._stacked([each.lesion_noise for each in batch])
-        lesions = self._lesions(maps, fields, latents, planes)
-        ill = torch.tensor([each.ill for each in batch], device=maps.device)
-        return torch.where(ill[:, None, None, None], lesions, empty)
 
     def _as_drawn(
         self, seeds: Sequence[int], maps: Tensor, fields: Tensor, styles: Sequence[Tensor]
@@ -258,7 +246,6 @@ class PairGenerator:
 
     def _pair(self, drawn: DrawnMap, picture: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Pair:
         """``masks``: which pixels each channel of the map covers, uint8 [4, R, R], 0 or 1."""
-        lesions = np.where(masks[DARK] > 0, np.uint8(1), 2 * masks[BRIGHT])
         return Pair(
             seed=drawn.seed,
             image=picture,
@@ -266,7 +253,6 @@ class PairGenerator:
             mask=drawn.field * np.uint8(255),
             vessel_share=drawn.vessel_share,
             disc=None if drawn.given else masks[DISC] * np.uint8(255),
-            lesions=lesions if self.package.draws_lesions and not drawn.given else None,
         )
 
     def _random(self, seed: int, options: SamplingOptions) -> _Random:
@@ -281,7 +267,7 @@ class PairGenerator:
                 own = torch.Generator().manual_seed(doubling_seed(seed, side))
                 latents[side] = torch.randn(upsampler.style, generator=own)
                 planes[side] = _noise(upsampler.noise_shapes(side), own)
-        mirrored, ill, height = torch.rand(3, generator=generator).tolist()
+        mirrored, height = torch.rand(2, generator=generator).tolist()
         weights = torch.tensor([camera.weight for camera in sampling.cameras])
         styled = generator
         if options.style_seed is not None:
@@ -292,12 +278,6 @@ class PairGenerator:
         field = FieldOfView.cut_above_and_below(
             0.5, 0.5, sampling.radius, heights[int(height * len(heights))]
         )
-        lesions = self.package.lesion_config
-        lesion_latent, lesion_noise = torch.zeros(0), []
-        if lesions:
-            generator = torch.Generator().manual_seed(lesion_seed(seed))
-            lesion_latent = torch.randn(lesions.latent, generator=generator)
-            lesion_noise = _noise(lesions.unet.noise_shapes(self._base), generator)
         return _Random(
             noise=noise,
             upsampler_latents=latents,
@@ -305,17 +285,7 @@ class PairGenerator:
             mirrored=options.eye != sampling.eye if options.eye else mirrored < 0.5,
             field=field,
             style=style,
-            ill=ill < self._lesion_frequency(options),
-            lesion_latent=lesion_latent,
-            lesion_noise=lesion_noise,
         )
-
-    def _lesion_frequency(self, options: SamplingOptions) -> float:
-        trained = self.package.sampling.lesion_frequency
-        if trained is None and options.lesions == "all":
-            raise ValueError("the package draws no lesions")
-        frequency = {"none": 0.0, "mixed": trained or 0.0, "all": 1.0}
-        return frequency[options.lesions]
 
     def _fields(self, fields: Sequence[FieldOfView]) -> Tensor:
         drawn = np.stack([field.draw(self.resolution) for field in fields])

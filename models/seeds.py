@@ -47,10 +47,5 @@ def photograph_seed(seed: int, size: int) -> int:
     return _hash(f"photograph:{seed}:{size}")
 
 
-def lesion_seed(seed: int) -> int:
-    """Seed of the lesions of the pair that has this seed."""
-    return _hash(f"lesions:{seed}")
-
-
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.jobs.schemas import JobError, Positive, Timestamps
+from app.jobs.schemas import JobError, Positive, Timestamps, whole
 from app.jobs.tables import JobStatus
 
 Contents = Literal["maps", "pairs"]
@@ -91,7 +91,7 @@ class Report(BaseModel):
 
 MOST_BYTES = 16 << 30  # of a zip that is sent by parts
 
-Level = Annotated[int, Field(ge=0, le=65_535)]
+Level = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(whole)]
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 UNLABELLED = "Whether photographs without a label are taken, too, for training; else each is refused by name."
 VESSEL_VALUES = (

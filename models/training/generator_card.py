@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.generator_package import GeneratorSampling
 from models.training.card import MEASURES
 
 
-def write_generator_card(path: Path, facts: Mapping[str, Any], sampling: GeneratorSampling) -> None:
+def write_generator_card(path: Path, facts: Mapping[str, Any]) -> None:
     """Write the card of a package's facts (see :func:`models.generator_package.write_generator_package`)."""
     data, metrics, training = facts["training_data"], facts["metrics"], facts["training"]
     rows = "\n".join(
@@ -26,12 +25,6 @@ def write_generator_card(path: Path, facts: Mapping[str, Any], sampling: Generat
         for name, spent in training.items()
     )
     nearest = metrics["nearest_training_map_overlap"]
-    lesions = "It draws no lesions."
-    if sampling.lesion_frequency is not None:
-        lesions = (
-            f"{sampling.lesion_frequency:.0%} of the eyes have lesions, as often as in the training "
-            "photographs."
-        )
     path.write_text(
         f"""# {facts["name"]} {facts["version"]}
 
@@ -40,7 +33,7 @@ optic disc. Adversarial networks double its size. A translator of the pix2pixHD 
 the photograph of exactly that map. The two stages are those of Andreini et al., arXiv 1907.12296.
 
 The label is the map: the file in the zip is the thresholded map that conditioned the photograph. No label is read
-back from a photograph. {lesions}
+back from a photograph. The model draws no lesions.
 
 ## Training data
 

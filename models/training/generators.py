@@ -2,8 +2,8 @@
 
 The stages go in this order, each resumed where it stopped, with a checkpoint, curves and sample sheets in the run's
 folder: ``teacher`` (segments the labelled photographs), ``trace`` (gives pseudo-labels to the others),
-``translator``, ``vessel`` (coarse maps), ``doublings`` (of maps), ``lesions`` (these in any order, side by side if
-wanted), ``finer`` (maps and photographs of twice the size), ``package``.
+``translator``, ``vessel`` (coarse maps), ``doublings`` (of maps; these three in any order, side by side if wanted),
+``finer`` (maps and photographs of twice the size), ``package``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from models.data.photographs import (
     save_set,
 )
 from models.devices import Device, keep_freed_memory
-from models.networks.lesion_generator import LesionConfig
 from models.networks.map_denoiser import DenoiserConfig
 from models.networks.segmenter import Segmenter
 from models.networks.translator import TranslatorConfig
@@ -40,7 +39,6 @@ from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError, load_network
 from models.training.divergence import Diverged
 from models.training.journal import Journal
-from models.training.lesion_generator import LesionSettings, LesionTrainer
 from models.training.loop import Progress, Stopped, checkpoint_path, train
 from models.training.map_denoiser import DenoiserSettings, DenoiserTrainer
 from models.training.release import release
@@ -54,7 +52,7 @@ from models.training.upsamplers import (
     MapUpsamplerTrainer,
 )
 
-STAGES = ("teacher", "trace", "translator", "vessel", "doublings", "lesions", "finer", "package")
+STAGES = ("teacher", "trace", "translator", "vessel", "doublings", "finer", "package")
 SIZES = (64, 128, 256, 512)  # of the coarsest photographs
 TEACHER_SIZE = 512  # pixels a side that the teacher sees photographs at
 
@@ -151,7 +149,6 @@ class Pipeline:
             "translator": lambda: self._train(self.translator()),
             "vessel": lambda: self._train(self.vessel()),
             "doublings": lambda: all(self._train(one) for one in self.doublings()),
-            "lesions": lambda: self._train(self.lesions()),
             "finer": lambda: all(self._train(one) for one in self.finer()),
             "package": self._package,
         }
@@ -188,12 +185,6 @@ class Pipeline:
             )
             for size in (self.options.size // 2, self.options.size)
         ]
-
-    def lesions(self) -> LesionTrainer:
-        """Learns from the maps of photographs that show lesions."""
-        return LesionTrainer(
-            self.complete(self.options.size), LesionConfig(), LesionSettings(), *self._common()
-        )
 
     def finer(self) -> tuple[MapUpsamplerTrainer, EnhancerTrainer]:
         """Learn from the maps and photographs of all, at twice the size; the translator must be trained.
@@ -293,11 +284,8 @@ class Pipeline:
         if not options.package:
             raise ValueError("--package: name the folder that the package is written to")
         maps, upsamplers, translator = self.vessel(), self.doublings(), self.translator()
-        lesions = None
-        if checkpoint_path(self.folder, LesionTrainer.stage).exists():
-            lesions = self.lesions()
         finer = self.finer() if options.finer else ()
-        for stage in (maps, *upsamplers, translator, *([lesions] if lesions else []), *finer):
+        for stage in (maps, *upsamplers, translator, *finer):
             stage.load(checkpoint_path(self.folder, stage.stage))
         name = options.name or options.package.name
         about = [{k: v for k, v in one.items() if k != "key"} for one in self.about]
@@ -305,7 +293,6 @@ class Pipeline:
             maps,
             upsamplers,
             translator,
-            lesions,
             finer,
             self.complete(self.options.size),
             about,

@@ -24,7 +24,6 @@ from models.generator_package import (
 )
 from models.pair_generator import PairGenerator, at_size
 from models.training.generator_card import write_generator_card
-from models.training.lesion_generator import ILL, LesionTrainer, lesion_fraction
 from models.training.map_denoiser import DenoiserTrainer
 from models.training.packaging import draw, measure, png_bytes, save_samples
 from models.training.trainer import Trainer
@@ -42,7 +41,6 @@ def release(
     maps: DenoiserTrainer,
     upsamplers: Sequence[MapUpsamplerTrainer],
     translator: TranslatorTrainer,
-    lesions: LesionTrainer | None,
     finer: Sequence[MapUpsamplerTrainer | EnhancerTrainer],
     data: PhotographSet,
     about: Sequence[Mapping[str, str]],
@@ -60,8 +58,6 @@ def release(
     shutil.rmtree(partial, ignore_errors=True)
     networks: dict[str, torch.nn.Module] = {"vessel": maps.ema, "translator": translator.ema}
     networks |= {stage.stage: stage.ema for stage in (*upsamplers, *finer)}
-    if lesions:
-        networks["lesions"] = lesions.ema
     densities = translator.fit_styles()
     cameras = cameras_of(data, translator.sampling_weight, list(densities))
     thresholds = {data.size: matching_threshold(maps, upsamplers, data)}
@@ -72,11 +68,8 @@ def release(
         thresholds=thresholds,
         radius=0.5 / FRAME,
         cameras=cameras,
-        lesion_frequency=round(float((lesion_fraction(data) >= ILL).float().mean()), 3)
-        if lesions
-        else None,
     )
-    stages: list[Trainer] = [maps, *upsamplers, translator, *([lesions] if lesions else []), *finer]
+    stages: list[Trainer] = [maps, *upsamplers, translator, *finer]
     traced = int(data.traced.sum())
     facts: dict[str, Any] = {
         "name": name,
@@ -121,7 +114,7 @@ def release(
     labels, fields = real_maps(data)
     facts["metrics"] = measure(drawn, labels, fields)
     save_samples(drawn[:12], partial / "samples.png")
-    write_generator_card(partial / "CARD.md", facts, sampling)
+    write_generator_card(partial / "CARD.md", facts)
     write_generator_package(partial, facts, networks, styles, sampling)
     load_generator_package(partial)
     shutil.rmtree(folder, ignore_errors=True)

@@ -3,17 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from alembic import command
 from fastapi.testclient import TestClient
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from app import schema
 from app.access.tables import Scope
 from app.database import Database
 from app.deps import Services
 from app.jobs.orders import create_job
-from app.jobs.tables import Job
 from app.jobs.terms import Idempotency
 from app.main import create_app
 from app.settings import Access, Settings
@@ -162,15 +158,3 @@ def test_the_database_refuses_a_second_order_with_a_key(db: Database, owner: str
         place(db, owner, "b1c5")
     place(db, "bob", "b1c5")
     place(db, owner, "other")
-
-
-def test_orders_of_before_there_were_owners_keep_their_keys(db: Database) -> None:
-    nobodys, hers, his = (place(db, owner, "b1c5") for owner in ("", "alice", "bob"))
-    config = schema.config()
-    with db.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0004")
-        command.upgrade(config, "head")
-    with db.read() as session:
-        keys = {job.id: (job.owner, job.idempotency_key) for job in session.scalars(select(Job))}
-    assert keys == {nobodys: ("", "b1c5"), hers: ("", None), his: ("", None)}

@@ -33,8 +33,11 @@ def test_a_pair_depends_on_its_seed_alone(generator):
         for part in ("image", "label", "mask"):
             assert np.array_equal(getattr(alone, part), getattr(pair, part))
     assert not np.array_equal(batch[0].image, batch[1].image)
+    assert batch[0].lesions is None and set(np.unique(batch[0].disc)) <= {0, 255}
     with pytest.raises(ValueError, match="give 1 to 4"):
         generator.sample([1, 2, 3, 4, 5])
+    with pytest.raises(ValueError, match="draws no lesions"):
+        generator.sample([1], SamplingOptions(lesions="all"))
 
 
 def test_a_seed_is_the_same_eye_at_each_resolution(tiny_generator_folder, generator):
@@ -71,18 +74,6 @@ def test_an_order_can_fix_style_and_eye(generator):
     assert torch.equal(one.style, other.style)
 
 
-def test_lesions_are_drawn_as_often_as_the_package_says(generator, tmp_path):
-    ill = [
-        bool(drawn.maps[2:].any())
-        for first in range(0, 80, 4)
-        for drawn in generator.draw_maps(list(range(first, first + 4)))
-    ]
-    assert 0.3 < np.mean(ill) < 0.7
-    folder = write_tiny_generator_package(tmp_path / "sound", lesions=False)
-    sound = PairGenerator(load_generator_package(folder), "cpu")
-    assert not any(drawn.maps[2:].any() for drawn in sound.draw_maps([0, 1, 2, 3]))
-
-
 def test_a_given_map_stays_the_label(generator):
     label = np.zeros((90, 120), np.uint8)
     label[40:50, 10:110] = 1
@@ -114,7 +105,6 @@ def edit(folder, change):
         (lambda m: m["sampling"]["thresholds"].update({"64": 2}), "thresholds"),
         (lambda m: m["sampling"]["thresholds"].pop("64"), "thresholds must have each"),
         (lambda m: m["sampling"].update(cameras=[]), "cameras"),
-        (lambda m: m["sampling"].update(lesion_frequency=None), "need each other"),
         (lambda m: m["networks"].pop("vessel"), "'vessel' is missing"),
         (lambda m: m["networks"]["translator"]["config"].update(channels=[4, 16]), "do not fit"),
         (lambda m: m["sampling"]["cameras"].append(m["sampling"]["cameras"][0]), r"style\.2"),
@@ -129,9 +119,9 @@ def test_what_is_wrong_with_a_package_is_named(folder, change, message):
 def test_a_package_is_read_as_it_was_written(tiny_generator_folder, tmp_path):
     package = load_generator_package(tiny_generator_folder)
     assert package.digest == sha256_of(tiny_generator_folder / "package.json")
-    assert package.manifest["channels"] == ["vessels", "disc", "dark_lesions", "bright_lesions"]
+    assert package.manifest["channels"] == ["vessels", "disc"]
     again = load_generator_package(write_tiny_generator_package(tmp_path / "again"))
     assert again.digest == package.digest
-    (tmp_path / "again" / "lesions.safetensors").write_bytes(b"")
-    with pytest.raises(PackageError, match=r"lesions\.safetensors"):
+    (tmp_path / "again" / "vessel_32.safetensors").write_bytes(b"")
+    with pytest.raises(PackageError, match=r"vessel_32\.safetensors"):
         load_generator_package(tmp_path / "again")

@@ -9,7 +9,7 @@ import models
 from models.generator_package import load_generator_package
 from models.metrics import map_measures, shifted_contrast, vessel_contrast
 from models.pair_generator import PairGenerator
-from models.sampling import SamplingOptions, pair_seed
+from models.sampling import pair_seed
 
 SHIPPED = Path(models.__file__).parent / "packages" / "fundus"
 COUNT = 200
@@ -64,15 +64,6 @@ def test_photographs_show_their_labels(drawn):
 
     assert mean_of(vessel_contrast) > 4
     assert mean_of(shifted_contrast) < 1
-
-
-def test_lesions_are_drawn_if_the_order_says_so(generator):
-    seeds = [pair_seed(2, i) for i in range(generator.batch_size)]
-    none, every = (generator.sample(seeds, SamplingOptions(lesions=how)) for how in ("none", "all"))
-    assert not any(pair.lesions.any() for pair in none)
-    assert sum(bool(pair.lesions.any()) for pair in every) >= 3
-    for sound, ill in zip(none, every, strict=True):
-        assert np.array_equal(sound.label, ill.label) and np.array_equal(sound.disc, ill.disc)
 
 
 def test_it_names_what_it_learned_from_and_is_small(package):

@@ -7,14 +7,12 @@ import torch
 
 from models.data.photographs import CHANNELS, VESSELS
 from models.devices import Device
-from models.networks.lesion_generator import LesionConfig
 from models.networks.map_denoiser import DenoiserConfig
 from models.networks.segmenter import Segmenter
 from models.networks.translator import TranslatorConfig
 from models.networks.upsamplers import UpsamplerConfig
 from models.training.budget import Budget
 from models.training.checkpoint import CheckpointError
-from models.training.lesion_generator import LesionSettings, LesionTrainer
 from models.training.loop import train
 from models.training.map_denoiser import DenoiserSettings, DenoiserTrainer, stacked_to_one_eye
 from models.training.teacher import TeacherSettings, TeacherTrainer, pseudo_label
@@ -70,13 +68,7 @@ def enhancer(data, images, **settings):
     )
 
 
-def lesions(data, images, **settings):
-    chosen = LesionSettings(**{"batch": 4, "r1_interval": 2} | settings)
-    config = LesionConfig(latent=4, channels=(8, 8))
-    return LesionTrainer(data, config, chosen, Budget(images=images), CPU)
-
-
-STAGES = [teacher, translator, vessel, doubling, enhancer, lesions]
+STAGES = [teacher, translator, vessel, doubling, enhancer]
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda make: make.__name__)
