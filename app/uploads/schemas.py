@@ -119,11 +119,17 @@ class PartsOrder(BaseModel):
         pattern="^[0-9a-f]{64}$",
         description="SHA-256 of the zip in hexadecimal; another zip is refused when it is checked.",
     )
-    unlabelled: bool | None = Field(default=None, description=UNLABELLED)
+    unlabelled: bool | None = Field(default=None, description=UNLABELLED, examples=[True])
     vessel_values: list[Level | Colour] | None = Field(
-        default=None, min_length=1, max_length=16, description=VESSEL_VALUES
+        default=None,
+        min_length=1,
+        max_length=16,
+        description=VESSEL_VALUES,
+        examples=[[1, 2], ["#ff0000"]],
     )
-    ignore_value: Level | Colour | None = Field(default=None, description=IGNORE_VALUE)
+    ignore_value: Level | Colour | None = Field(
+        default=None, description=IGNORE_VALUE, examples=[255]
+    )
 
 
 class Part(BaseModel):
