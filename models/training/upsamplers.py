@@ -18,9 +18,6 @@ from models.training.judges import PhotographJudges, weighted_sum
 from models.training.trainer import Trainer, ema_of, update_ema
 from models.training.translator import GEOMETRY, TranslatorTrainer, map_colours
 
-# Of blocks of 2 x 2 pixels of a coarse map: how many are made fainter.
-GAPS = 0.08
-
 
 @dataclass(frozen=True)
 class MapUpsamplerSettings:
@@ -188,18 +185,13 @@ def patch_r1(discriminator: torch.nn.Module, real: Tensor) -> Tensor:
 
 
 def flawed(coarse: Tensor, generator: torch.Generator) -> Tensor:
-    """Coarse maps as a generator draws them: some less sharp than real ones, some a little grainy, and with
-    gaps in their vessels. So a doubling learns to join what was broken."""
-    count, _, height, width = coarse.shape
+    """Coarse maps as a generator draws them: some less sharp than real ones, some a little grainy."""
+    count = len(coarse)
     blurred = F.avg_pool2d(coarse, 3, stride=1, padding=1, count_include_pad=False)
     share = 0.5 * uniform(generator, 0, 1, count, 1, 1, 1).to(coarse)
     grain = torch.randn(coarse.shape, generator=generator).to(coarse)
     strength = 0.05 * uniform(generator, 0, 1, count, 1, 1, 1).to(coarse)
-    noisy = coarse.lerp(blurred, share) + strength * grain * (coarse > 0)
-    gap = uniform(generator, 0, 1, count, 1, height // 2, width // 2) < GAPS
-    gaps = F.interpolate(gap.float(), size=(height, width)).to(coarse)
-    left = uniform(generator, 0, 0.7, count, 1, 1, 1).to(coarse)
-    return (noisy * (1 - gaps * (1 - left))).clamp(0, 1)
+    return (coarse.lerp(blurred, share) + strength * grain * (coarse > 0)).clamp(0, 1)
 
 
 @dataclass(frozen=True)
