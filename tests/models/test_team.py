@@ -54,6 +54,8 @@ def flat(run, network):
 
 
 def test_two_processes_train_what_one_does(large_pairs, pair_folder, tmp_path):
+    if torch.cpu._is_amx_tile_supported():
+        pytest.skip("on CPUs with AMX rounding errors grow to 0.09 within the steps of this test")
     pairs = ["--pairs", str(pair_folder), *OPTIONS]
     alone, together = tmp_path / "alone", tmp_path / "together"
     main([*pairs, "--images", "84", "--run", str(alone)])

@@ -85,6 +85,13 @@ class RunningService:
         port = self.settings.health_port + OBSERVABLE.index(name)
         return httpx2.get(f"http://127.0.0.1:{port}{path}")
 
+    def answers(self, name: str) -> bool:
+        """Whether a process serves its health yet: the API may be up before the worker is."""
+        try:
+            return self.observe(name, "/healthz").is_success
+        except httpx2.ConnectError:
+            return False
+
     def metric(self, process: str, name: str, **labels: str) -> float:
         """Value of a series of a process; 0 without one."""
         text = self.observe(process, "/metrics").text

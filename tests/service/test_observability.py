@@ -15,6 +15,8 @@ ENDED = "fundusmith_items_ended_total"
 def test_an_order_is_counted_and_each_of_its_lines_names_the_request(
     service: RunningService,
 ) -> None:
+    # Both warn at their start that they run as root, which is no line of JSON.
+    wait_until(lambda: service.answers("worker") and service.answers("trainer"))
     start = service.log.stat().st_size
     names = {
         "fundusmith_pairs_total": {},

@@ -155,7 +155,7 @@ def test_from_an_upload_to_a_model(
         page.goto("/#/uploads")
         page.get_by_label("Choose a zip").set_input_files(zip_file)
         expect(page.locator("h1")).to_have_text("Pairs")
-        wait_for_pictures(page, 16)
+        wait_for_pictures(page, 24)  # photograph, label and field of view of each pair
         expect(page.get_by_role("row", name="images/alone.png")).to_contain_text(
             "no label has its name"
         )
@@ -239,7 +239,7 @@ def test_a_large_zip_goes_by_parts_and_on_after_a_break(
         page.get_by_role("link", name="Uploads").first.click()
         page.get_by_label("Choose a zip").set_input_files(large)
         expect(page.locator("h1")).to_have_text("Pairs")
-        wait_for_pictures(page, 4)
+        wait_for_pictures(page, 6)
         assert page.url.endswith(upload["id"])
         assert sent[6:] == ["5"]
 
