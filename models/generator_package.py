@@ -30,8 +30,8 @@ from models.package import (
     NAME,
     VERSION,
     PackageError,
-    check_files,
     check_resolution,
+    read_manifest,
     sha256_of,
 )
 from models.styles import StyleDensity
@@ -155,14 +155,7 @@ def load_generator_package(folder: Path) -> GeneratorPackage:
         PackageError: naming the file and what is wrong with it.
     """
     manifest_path = folder / MANIFEST
-    try:
-        content = manifest_path.read_bytes()
-        manifest = json.loads(content)
-    except (OSError, ValueError) as error:
-        raise PackageError(f"{manifest_path}: not readable as JSON ({error})") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise PackageError(f'{manifest_path}: field "format" must be "{FORMAT}"')
-    check_files(folder, manifest.get("files"))
+    manifest, content = read_manifest(folder, FORMAT)
     tensors = {}
     try:
         for name in manifest["networks"]:

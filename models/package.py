@@ -196,6 +196,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_manifest(folder: Path, package_format: str) -> tuple[dict[str, Any], bytes]:
+    """``package.json`` of a package of this format, parsed and as it is; its files are whole and unchanged.
+
+    Raises:
+        PackageError: naming the file and what is wrong with it.
+    """
+    path = folder / MANIFEST
+    try:
+        content = path.read_bytes()
+        manifest = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise PackageError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != package_format:
+        raise PackageError(f'{path}: field "format" must be "{package_format}"')
+    check_files(folder, manifest.get("files"))
+    return manifest, content
+
+
 def load_package(folder: Path) -> ModelPackage:
     """Read a package and check digests, configuration and shapes.
 
@@ -203,14 +221,7 @@ def load_package(folder: Path) -> ModelPackage:
         PackageError: naming the file and what is wrong with it.
     """
     manifest_path = folder / MANIFEST
-    try:
-        content = manifest_path.read_bytes()
-        manifest = json.loads(content)
-    except (OSError, ValueError) as error:
-        raise PackageError(f"{manifest_path}: not readable as JSON ({error})") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise PackageError(f'{manifest_path}: field "format" must be "{FORMAT}"')
-    check_files(folder, manifest.get("files"))
+    manifest, content = read_manifest(folder, FORMAT)
     tensors = {}
     for network, name in FILES.items():
         if name not in manifest["files"]:

@@ -37,11 +37,6 @@ class UNetConfig:
         default=True, description="whether it sees where in the frame a pixel is; not for crops"
     )
 
-    @property
-    def stride(self) -> int:
-        """Sides of pictures are multiples of this."""
-        return 2 ** len(self.channels)
-
     def noise_shapes(self, side: int) -> list[tuple[int, int, int]]:
         """Of the noise of one picture of this side: [noise, side / 2, side / 2], then halves."""
         levels = range(1, len(self.channels) + 1)

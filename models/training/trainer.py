@@ -81,10 +81,6 @@ class Trainer(ABC):
         for group in self.optimisers[optimiser].param_groups:
             group["lr"] = rate
 
-    def random_places(self, count: int) -> Tensor:
-        """Places of photographs in the data, drawn with replacement; int64 [count]."""
-        return torch.randint(len(self.data), (count,), generator=self.random)
-
     def save(self, path: Path) -> None:
         """Write a checkpoint that :meth:`load` goes on from exactly.
 

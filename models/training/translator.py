@@ -133,8 +133,8 @@ class TranslatorTrainer(Trainer):
         }
         weight = torch.where(data.traced, 1.0, float(settings.labelled_weight))
         self.sampling_weight = weight
-        self.fixed = torch.Generator().manual_seed(1)
-        self.sheet_places = torch.multinomial(weight, 8, True, generator=self.fixed)
+        fixed = torch.Generator().manual_seed(1)
+        self.sheet_places = torch.multinomial(weight, 8, True, generator=fixed)
 
     def extra_state(self) -> dict[str, Any]:
         return {
